@@ -45,6 +45,7 @@ PACKAGES = {
     "sessions": Row(5, "msgspec numpy"),
     "ports": Row(6, "msgspec", lazily="ifaddr rtmidi supriya_midi zeroconf"),
     "corpus": Row(6, "numpy"),
+    "web": Row(6, "numpy"),
     "window": Row(6, "pygame", lazily="send2trash"),
     "engine": Row(7, "msgspec numpy threadpoolctl", lazily="torch"),
     "export": Row(7, "numpy", lazily="matplotlib mido"),
@@ -66,7 +67,7 @@ PURE = (
     " sessions.regenerate sessions.strokes"
     " doctor.packet_filter doctor.firewall_parsers"
     " sound.instruments sound.voices sound.synth sound.messages sound.reverb corpus.infer_phase"
-    " corpus.split engine.preview engine.roles engine.senders training.batches"
+    " corpus.split web.pad_sound engine.preview engine.roles engine.senders training.batches"
 ).split()
 #: Standard modules that a pure module does not import.
 IMPURE = frozenset(

@@ -31,13 +31,23 @@ CEILING = 10 ** (-1 / 20)
 _WET = 0.5
 #: Places in the stereo field, -1..1: humans left, machine right, and the width of each from
 #: x = 0 to x = 1.
-_PAN, _WIDTH = 0.42, 0.3
+PAN, WIDTH = 0.42, 0.3
 #: Speeds, in screens a second, at which a slide and a landing have most of their effect.
-_FAST, _FAST_LANDING = 1.2, 2.5
+FAST, FAST_LANDING = 1.2, 2.5
 #: Level of a landing with the least pressure; with the greatest it is 1.
-_SOFTEST = 0.2
+SOFTEST = 0.2
 #: Time constant with which the volume follows its control, in seconds.
 _FADER = 0.03
+
+
+def brightness(y: float, energy: float) -> float:
+    """Return a brightness (0..1) that grows with height on the surface and with speed."""
+    return min(1.0, 0.08 + 0.72 * (1.0 - y) + 0.25 * energy)
+
+
+def landing_velocity(force: float) -> float:
+    """Return the velocity (0..1) of a landing of a force of 0..1."""
+    return 0.55 + 0.45 * force
 
 
 class Synth:
@@ -99,8 +109,8 @@ class Synth:
         place = self._places.get(finger)
         speed = 0.0 if touch.phase is Phase.UP else self._speed(touch, dt)
         if touch.phase is Phase.MOVE and place is not None:
-            energy = max(1.0 - math.exp(-speed / _FAST), touch.pressure or 0.0)
-            self.voices.slide(place, self._note(touch), self._brightness(touch, energy), energy)
+            energy = max(1.0 - math.exp(-speed / FAST), touch.pressure or 0.0)
+            self.voices.slide(place, self._note(touch), brightness(touch.y, energy), energy)
             return
         if place is not None:
             self.voices.lift(place)
@@ -110,17 +120,17 @@ class Synth:
         machine = is_machine(touch.who)
         force = touch.pressure
         if force is None:
-            force, level = 1.0 - math.exp(-speed / _FAST_LANDING), 1.0
+            force, level = 1.0 - math.exp(-speed / FAST_LANDING), 1.0
         else:
-            level = _SOFTEST + (1.0 - _SOFTEST) * force
+            level = SOFTEST + (1.0 - SOFTEST) * force
         place = self.voices.land(
             instrument_of(touch.who, self._instruments),
             machine=machine,
             note=self._note(touch),
-            brightness=self._brightness(touch, 0.3 * force),
-            velocity=0.55 + 0.45 * force,
+            brightness=brightness(touch.y, 0.3 * force),
+            velocity=landing_velocity(force),
             level=level,
-            pan=(_PAN if machine else -_PAN) + _WIDTH * (touch.x - 0.5),
+            pan=(PAN if machine else -PAN) + WIDTH * (touch.x - 0.5),
             offset=offset,
         )
         if place is not None:
@@ -135,11 +145,6 @@ class Synth:
     def _note(self, touch: Touch) -> float:
         pitches = range_of(touch.who, self._ranges)
         return pitches.quantised(pitches.pitch(touch.x), self._scale, SOUND_KEY)
-
-    @staticmethod
-    def _brightness(touch: Touch, energy: float) -> float:
-        """Return a brightness (0..1) that grows with height on the surface and with speed."""
-        return min(1.0, 0.08 + 0.72 * (1.0 - touch.y) + 0.25 * energy)
 
     def _speed(self, touch: Touch, dt: float) -> float:
         """Return a player's speed in screens a second, also from finger to finger."""

@@ -25,6 +25,8 @@ _STOLEN_FADE, _ENDED = 0.003, 1e-4
 #: Time constants, in seconds: of pitch; of brightness and energy; and of the energy of a finger
 #: that has stopped.
 _GLIDE, _FOLLOW, _REST = 0.010, 0.020, 0.130
+#: Lowest and highest frequency of each band of noise, in Hz: soft and bright.
+AIR_BANDS = ((150.0, 2200.0), (700.0, 7000.0))
 #: Samples of noise, which are repeated without end.
 _NOISE = 1 << 16
 
@@ -34,7 +36,7 @@ def _air(rate: float) -> Floats:
     rng = np.random.default_rng(1)
     hz = np.fft.rfftfreq(_NOISE, 1 / rate)
     bands = []
-    for low, high in ((150.0, 2200.0), (700.0, 7000.0)):
+    for low, high in AIR_BANDS:
         shape = 1 / (1 + (low / np.maximum(hz, 1)) ** 4) / (1 + (hz / high) ** 4)
         spectrum = shape * np.exp(2j * np.pi * rng.random(len(hz)))
         spectrum[0] = spectrum[-1] = 0

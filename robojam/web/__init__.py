@@ -1,0 +1,1 @@
+"""The web pad: a page on which every phone plays, and the sound of that page."""
