@@ -46,7 +46,7 @@ PACKAGES = {
     "ports": Row(6, "msgspec", lazily="ifaddr rtmidi supriya_midi zeroconf"),
     "corpus": Row(6, "numpy"),
     "web": Row(6, "numpy"),
-    "window": Row(6, "pygame", lazily="send2trash"),
+    "window": Row(6, "pygame", lazily="segno send2trash"),
     "engine": Row(7, "msgspec numpy threadpoolctl", lazily="torch"),
     "export": Row(7, "numpy", lazily="matplotlib mido"),
     "evaluation": Row(8, "numpy torch", lazily="matplotlib sklearn"),

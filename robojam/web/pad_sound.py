@@ -1,4 +1,4 @@
-"""Tables with which the pad page sounds like robojam: pitches and timbres. Pure.
+"""Tables with which the pad page sounds like robojam: scales and timbres. Pure.
 
 The page plays each instrument with a few oscillators, one for each group of partials that fade
 together. The tables are sampled from the instruments themselves, so that a change of those
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from robojam.music import INSTRUMENTS, SCALES, SOUND_KEY, instrument_of, range_of, scale_notes
+from robojam.music import INSTRUMENTS, SCALES, SOUND_KEY, key_semitone
 from robojam.sound.instruments import ALL, Floats, Instrument, VoiceParameters
 from robojam.sound.synth import (
     FAST,
@@ -42,33 +42,13 @@ _BANDS = (2, 6, 99)
 _DETUNED = 12.0
 
 
-def pad_pitch(who: str, *, instrument: str, scale: str, ranges: str) -> dict[str, Any]:
-    """Return the pitches and instruments of a pad's player and of the machine, as JSON values.
-
-    The texts are as `robojam.music` parses them. notes are the MIDI notes of the scale; none
-    where every pitch is played.
-    """
-    players = {"own": who, "human": "human", "ai": "ai"}
-    pitches = {part: range_of(player, ranges) for part, player in players.items()}
-    notes: set[int] = set()
-    if SCALES[scale]:
-        for each in pitches.values():
-            notes.update(scale_notes(each, scale, SOUND_KEY))
-    return {"notes": sorted(notes)} | {
-        part: {
-            "low": pitches[part].low,
-            "high": pitches[part].high,
-            "instrument": instrument_of(player, instrument),
-        }
-        for part, player in players.items()
-    }
-
-
 @cache
 def sound_tables() -> bytes:
     """Return the tables of all instruments, and of how touch becomes sound, as JSON."""
     base, energy = brightness(1.0, 0.0), brightness(1.0, 1.0) - brightness(1.0, 0.0)
     tables = {
+        "scales": SCALES,
+        "key": key_semitone(SOUND_KEY),
         "notes": NOTES,
         "brightness": BRIGHTNESS,
         "ages": AGES,

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,9 @@ class Browser:
             assert self._process.poll() is None, "Chromium has ended"
             time.sleep(0.05)
         port, path = port_file.read_text("utf-8").split()
-        self._socket = client.connect(f"ws://127.0.0.1:{port}{path}", max_size=None)
+        self._stack = ExitStack()
+        address = f"ws://127.0.0.1:{port}{path}"
+        self._socket = self._stack.enter_context(client.connect(address, max_size=None))
         self._ids = itertools.count(1)
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -100,7 +102,7 @@ class Browser:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-        self._socket.close()
+        self._stack.close()
         self._reader.join(PATIENCE)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from robojam.web.pad_sound import pad_pitch, sound_tables
+from robojam.web.pad_sound import sound_tables
 
 PAGE = Path(__file__).parents[2] / "robojam" / "web" / "page"
 TOKEN = "a-token-for-tests"
@@ -111,9 +111,11 @@ class PadServer:
     def _respond(self, number: int, socket: Any, message: list[Any]) -> None:
         match message:
             case ["hello", 1, {"name": name}]:
-                pitch = pad_pitch(
-                    "human", instrument="human=strings,ai=keys", scale="free", ranges="36-84"
-                )
+                pitch = {
+                    "instrument": "human=strings,ai=keys",
+                    "scale": "free",
+                    "range": "36-84",
+                }
                 socket.send(json.dumps(["welcome", 1, {
                     "id": f"web-{number}", "name": name, "color": COLOURS[number % 4],
                     "role": self.role, "pitch": pitch, "control": False,

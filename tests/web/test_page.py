@@ -12,12 +12,11 @@ from robojam import music
 from robojam.jam.events import ControlChanged, TouchPlayed
 from robojam.sound.synth import Synth
 from robojam.touch import Phase, Touch
-from robojam.web.pad_sound import pad_pitch, sound_tables
+from robojam.web.pad_sound import sound_tables
 from robojam.window.client import strokes
 from robojam.window.view.theme import DARK
 
 MAX_BYTES = 150_000
-PITCH = {"instrument": "human=strings,ai=keys", "scale": "major", "ranges": "36-84"}
 
 
 def position(page, x, y, finger=0):
@@ -491,16 +490,37 @@ def test_sound_is_off_until_it_is_tapped(pad, server):
     page.wait_for("pad.sound.context.state === 'suspended'")
 
 
-RENDER = """(async (pitch, x, y, part, instrument) => {
+@pytest.mark.parametrize("scale", ["free", "chromatic", "major", "blues", "whole-tone"])
+def test_pad_reads_instruments_ranges_and_scales_as_the_engine_does(pad, scale):
+    page = pad()
+    instruments = "human1=drums,human=strings,human3=chirp,ai=keys,ai2=drums"
+    ranges = "36-84,human2=35.5-51,ai=60-67"
+    places = [n / 97 for n in range(98)]
+    for who in ("human", "human2", "human3", "ai", "ai2"):
+        arguments = [who, instruments, ranges, scale, places]
+        instrument, notes = page.evaluate(
+            "(async (who, instruments, range, scale, places) => {"
+            " const sound = await import('/pad/sound.js');"
+            " const tables = await (await fetch('/pad/sound.json')).json();"
+            " return [sound.instrumentOf(who, instruments),"
+            " places.map((x) => sound.noteOf(who, x, { range, scale }, tables))]"
+            f" }})(...{json.dumps(arguments)})"
+        )
+        pitches = music.range_of(who, ranges)
+        expected = [pitches.quantised(pitches.pitch(x), scale, music.SOUND_KEY) for x in places]
+        assert notes == pytest.approx(expected)
+        assert instrument == music.instrument_of(who, instruments)
+
+
+RENDER = """(async (x, y, instrument) => {
   const { Sound } = await import('/pad/sound.js');
   const context = new OfflineAudioContext(2, 48000, 48000), sound = new Sound();
   sound.volume = 1;
   sound.open(context);
   sound.who = 'all';
   sound.tables = await (await fetch('/pad/sound.json')).json();
-  sound.pitch = pitch;
-  for (const each of ['own', 'ai', 'human']) pitch[each].instrument = instrument;
-  sound.touch('x', 'd', 0, x, y, 0, undefined, part);
+  sound.settings = { instrument: 'human=' + instrument, range: '36-84', scale: 'major' };
+  sound.touch('own', 'd', 0, x, y, 0, { player: 'human' });
   const audio = await context.startRendering();
   const [left, right] = [0, 1].map((n) => audio.getChannelData(n));
   return [...left].map((v, i) => Math.round((v + right[i]) * 1e5) / 1e5);
@@ -511,10 +531,7 @@ RENDER = """(async (pitch, x, y, part, instrument) => {
 @pytest.mark.parametrize("x", [0.3, 0.62])
 def test_pad_plays_the_pitch_and_about_the_level_of_the_engines_sound(pad, instrument, x):
     page = pad()
-    pitch = pad_pitch("human", **PITCH)
-    heard = np.array(
-        page.evaluate(f"{RENDER}({json.dumps(pitch)}, {x}, 0.4, 'own', '{instrument}')")
-    )
+    heard = np.array(page.evaluate(f"{RENDER}({x}, 0.4, '{instrument}')"))
     synth = Synth(48_000)
     for name, value in (
         ("instrument", f"human={instrument}"),

@@ -72,6 +72,12 @@ const nameOf = (who) => {
   return player ? player.name || "a guest" : "";
 };
 
+/** Return a player's name in the engine: the machine's voices and other programs have it here. */
+function playerOf(who) {
+  const known = players.find(({ id }) => id === who)?.player;
+  return known || (/^(human|ai)\d*$/.test(who) ? who : "human");
+}
+
 function showTurn() {
   const [whose, who] = turn, mine = who === me.id && me.id;
   const words = {
@@ -110,9 +116,8 @@ const socket = new Socket({
         surface.colours.set(OWN, color);
         document.documentElement.style.setProperty("--own", color);
       }
-      sound.pitch = pitch ?? null;
       jam = { control: control === true };
-      this.state(state ?? {});
+      this.state({ ...pitch, ...state });
       $("hint").textContent = me.role === "watcher" ? "you watch" : matchMedia("(pointer: coarse)").matches ? "play with your fingers" : "play with the mouse, or with arrow keys and space";
       showPlayers();
     },
@@ -120,20 +125,19 @@ const socket = new Socket({
       const now = seconds();
       for (const [who, kind, finger, x, y] of events) {
         if (typeof who !== "string" || who.length > 40 || !Number.isInteger(finger) || who === me.id || who === OWN) continue;
-        const part = isMachine(who) ? "ai" : "human";
         if (kind === "u") strokes.up(who, finger, now);
         else if (!isPlace(x) || !isPlace(y)) continue;
         else if (kind === "d") strokes.down(who, finger, x, y, now);
         else if (kind === "m") strokes.move(who, finger, x, y, now);
         else continue;
-        if ("dmu".includes(kind)) sound.touch(who, kind, finger, x, y, now * 1000, undefined, part);
+        sound.touch(who, kind, finger, x, y, now * 1000, { player: playerOf(who) });
       }
       surface.draw();
     },
     players(list) {
       players = list.slice(0, MOST_PLAYERS).filter((player) => typeof player?.id === "string").map((player) => ({
         id: player.id, name: text(player.name), color: isColour(player.color) ? player.color : "#fade60",
-        muted: player.muted === true, here: player.here !== false,
+        player: text(player.player), muted: player.muted === true, here: player.here !== false,
       }));
       for (const { id, color } of players) surface.colours.set(id, color);
       const known = new Set(players.map(({ id }) => id));
@@ -154,9 +158,10 @@ const socket = new Socket({
       showTurn();
     },
     state(changes) {
-      const { pitch, ...rest } = changes;
-      if (pitch) sound.pitch = pitch;
-      Object.assign(jam, rest);
+      for (const name of ["instrument", "range", "scale"]) {
+        if (typeof changes[name] === "string") sound.settings[name] = changes[name];
+      }
+      Object.assign(jam, changes);
       showModes();
       $("lock").checked = jam.locked === true;
       showTurn();
@@ -175,7 +180,7 @@ const input = new Input(surface, {
     const now = t / 1000;
     if (kind === "u") strokes.up(OWN, finger, now);
     else strokes[kind === "d" ? "down" : "move"](OWN, finger, x, y, now);
-    sound.touch(OWN, kind, finger, x, y, t, pressure, "own");
+    sound.touch(OWN, kind, finger, x, y, t, { pressure, player: playerOf(me.id), own: true });
     const event = kind === "u" ? [kind, finger] : [kind, finger, digits(x), digits(y)];
     if (kind !== "u" && pressure !== undefined) event.push(pressure);
     pending.push([t, event]);

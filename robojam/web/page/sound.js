@@ -19,17 +19,40 @@ function blend(table, [i, share]) {
   return mix(table[i], table[i + 1]);
 }
 
-/** Return the note of a scale nearest to a pitch; without notes, the pitch itself. */
-export function quantised(pitch, notes) {
-  if (!notes?.length) return pitch;
-  return notes.reduce((best, note) => (Math.abs(note - pitch) < Math.abs(best - pitch) ? note : best));
+const isMachine = (who) => who.startsWith("ai");
+
+/** Return the value of the first of some names in assignments such as human=strings,ai=keys. */
+function assigned(text, ...names) {
+  const values = new Map();
+  for (const part of text.split(",")) {
+    const [value, name = ""] = part.split("=").reverse();
+    values.set(name, value);
+  }
+  return values.get(names.find((name) => values.has(name)));
+}
+
+/** Return the instrument of a player, by the engine's names: human, human2, …, ai, ai2, … */
+export const instrumentOf = (who, text) =>
+  assigned(text, who === "human" ? "human1" : who, isMachine(who) ? "ai" : "human");
+
+/** Return the MIDI note of a place from 0 to 1, in the player's range of pitch and in a scale. */
+export function noteOf(who, x, { range, scale }, { scales, key }) {
+  const [low, high] = assigned(range, who, isMachine(who) ? "ai" : "", "").split("-").map(Number);
+  const pitch = low + (high - low) * x, steps = scales[scale];
+  if (!steps.length) return pitch;
+  let best = NaN;
+  for (let note = Math.ceil(low); note <= Math.floor(high); note += 1) {
+    const isNearer = !(Math.abs(note - pitch) >= Math.abs(best - pitch));
+    if (steps.includes((note - key + 120) % 12) && isNearer) best = note;
+  }
+  return Number.isNaN(best) ? Math.round(low) : best;
 }
 
 export class Sound {
   constructor() {
     this.who = "off"; // whose touches sound: off, own, all
     this.volume = 0.7;
-    this.pitch = null;
+    this.settings = {}; // instrument, range and scale, as the engine writes them
     this.voices = new Map();
     this._last = new Map();
     this._waves = new Map();
@@ -72,10 +95,10 @@ export class Sound {
     for (let i = 0; i < noise.length; i += 1) noise[i] = (2 * Math.random() - 1) * 1.7; // RMS 1
   }
 
-  /** Sound a touch: kind d, m or u; part is own, ai or human. t is in ms. */
-  touch(who, kind, finger, x, y, t, pressure, part) {
+  /** Sound a touch: kind d, m or u; player is who's name in the engine. t is in ms. */
+  touch(who, kind, finger, x, y, t, { pressure, player, own = false }) {
     const { tables } = this, key = `${who} ${finger}`, voice = this.voices.get(key);
-    if (kind === "u" || this.who === "off" || !tables || (this.who === "own" && part !== "own")) {
+    if (kind === "u" || this.who === "off" || !tables || (this.who === "own" && !own)) {
       if (voice) this._lift(key);
       return;
     }
@@ -83,9 +106,7 @@ export class Sound {
     if (this._last.size > 200) this._last.clear();
     this._last.set(who, { x, y, t });
     const speed = last && t > last.t ? Math.hypot(x - last.x, y - last.y) / Math.max(0.004, (t - last.t) / 1000) : 0;
-    const assigned = this.pitch?.[part] ?? this.pitch?.own;
-    if (!assigned) return;
-    const note = quantised(assigned.low + (assigned.high - assigned.low) * x, this.pitch.notes);
+    const note = noteOf(player, x, this.settings, tables), instrument = tables.instruments[instrumentOf(player, this.settings.instrument)];
     const bright = (energy) => Math.min(1, feel.base + feel.height * (1 - y) + feel.energy * energy);
     if (kind === "m" && voice) {
       const energy = Math.max(1 - Math.exp(-speed / feel.fast), pressure ?? 0);
@@ -95,9 +116,9 @@ export class Sound {
     if (voice) this._lift(key);
     const force = pressure ?? 1 - Math.exp(-speed / feel.fastLanding);
     const level = pressure === undefined ? 1 : feel.softest + (1 - feel.softest) * force;
-    const machine = part === "ai", pan = (machine ? feel.pan : -feel.pan) + feel.width * (x - 0.5);
+    const machine = isMachine(player), pan = (machine ? feel.pan : -feel.pan) + feel.width * (x - 0.5);
     while (this.voices.size >= VOICES) this._lift(this.voices.keys().next().value);
-    this.voices.set(key, new Voice(this, tables.instruments[assigned.instrument], {
+    this.voices.set(key, new Voice(this, instrument, {
       note, bright: bright(0.3 * force), level: level * ((0.55 + 0.45 * force) / feel.velocity), pan, machine,
     }));
   }
