@@ -34,6 +34,7 @@ class PadServer:
         self._server_module = pytest.importorskip("websockets.sync.server")
         self._http = pytest.importorskip("websockets.http11")
         self._headers = pytest.importorskip("websockets.datastructures").Headers
+        self._closed = pytest.importorskip("websockets.exceptions").ConnectionClosed
         self.received: list[list[Any]] = []
         self.token, self.role, self.port = TOKEN, "player", 0
         self._open: dict[int, Any] = {}
@@ -99,10 +100,11 @@ class PadServer:
             self.received.append(messages)
             self._open[number] = socket
         try:
-            for text in socket:
-                message = json.loads(text)
-                messages.append(message)
-                self._respond(number, socket, message)
+            with suppress(self._closed):
+                for text in socket:
+                    message = json.loads(text)
+                    messages.append(message)
+                    self._respond(number, socket, message)
         finally:
             with self._lock:
                 del self._open[number]
@@ -147,11 +149,10 @@ class PadServer:
 
     def send_text(self, text: str | bytes, but: int = -1) -> None:
         """Send a text, which may be garbage, to all connections."""
-        closed = pytest.importorskip("websockets.exceptions").ConnectionClosed
         with self._lock:
             sockets = [socket for number, socket in self._open.items() if number != but]
         for socket in sockets:
-            with suppress(closed):
+            with suppress(self._closed):
                 socket.send(text)
 
     def events(self, number: int = -1) -> list[tuple[float, list[Any]]]:

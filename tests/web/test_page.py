@@ -445,6 +445,48 @@ def test_screen_reader_is_told_state_and_turn_and_every_control_has_a_name(pad, 
     assert [node for node in found if not node.get("name", {}).get("value")] == []
 
 
+def test_text_has_enough_contrast(pad, server):
+    page = pad()
+    server.send("turn", "machine")
+    page.wait_for("document.body.dataset.turn === 'machine'")
+    page.evaluate("document.querySelector('#settings').showModal()")
+    found = page.evaluate("""(() => {
+      const numbers = (text) => text.match(/[\\d.]+/g).map(Number);
+      const light = (colour) => numbers(colour).slice(0, 3).map((v) => v / 255)
+        .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+      const behind = (element) => {
+        const colour = getComputedStyle(element).backgroundColor;
+        return numbers(colour)[3] === 0 ? behind(element.parentElement) : colour;
+      };
+      const texts = [...document.body.querySelectorAll("*")].filter((element) =>
+        element.getClientRects().length && [...element.childNodes].some(
+          (node) => node.nodeType === Node.TEXT_NODE && node.textContent.trim()));
+      return texts.map((element) => {
+        const [a, b] = [getComputedStyle(element).color, behind(element)].map(light);
+        return [element.outerHTML, (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)];
+      });
+    })()""")
+    assert len(found) > 10
+    assert [html for html, ratio in found if ratio < 4.5] == []
+
+
+@pytest.mark.parametrize("reduced", [False, True])
+def test_rings_open_unless_the_device_asks_for_less_motion(pad, server, reduced):
+    page = pad()
+    value = "reduce" if reduced else "no-preference"
+    features = [{"name": "prefers-reduced-motion", "value": value}]
+    page.call("Emulation.setEmulatedMedia", features=features)
+    # A landing alone draws no line but that of its ring.
+    page.evaluate("(() => { const { context } = pad.surface; window.lines = 0;"
+                  " context.stroke = () => { lines += 1 } })()")  # fmt: skip
+    page.evaluate("pad.surface.canvas.blur()")
+    page.touch("touchStart", position(page, 0.5, 0.5))
+    frames = page.evaluate("pad.surface.frames")
+    page.wait_for(f"pad.surface.frames > {frames} + 3")
+    assert page.evaluate("lines > 0") is not reduced
+
+
 @pytest.mark.parametrize("size", [(320, 568), (390, 844), (844, 390), (1180, 820)])
 def test_header_fits_on_every_screen(pad, server, size):
     page = pad(width=size[0], height=size[1])

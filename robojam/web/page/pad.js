@@ -37,7 +37,7 @@ const token = fresh ?? stored("token") ?? "";
 // -- state
 
 const strokes = new Strokes(), surface = new Surface($("surface"), strokes), sound = new Sound();
-const me = { id: "", name: stored("name") ?? "", role: "player" };
+const me = { id: "", name: stored("name") ?? "", role: "player", muted: false };
 let players = [], turn = [], jam = {}, pending = [], link = "connecting", noticeTimer = 0;
 
 const text = (value, most = 32) => (typeof value === "string" ? value.slice(0, most) : "");
@@ -146,7 +146,7 @@ const socket = new Socket({
       const mine = players.find(({ id }) => id === me.id);
       if (mine && mine.muted !== me.muted) {
         me.muted = mine.muted;
-        notify(me.muted ? "The host has muted you" : me.muted === false && "You are heard again", me.muted ? 0 : 3);
+        notify(me.muted ? "The host has muted you" : "You are heard again", me.muted ? 0 : 3);
       }
       showPlayers();
       showTurn();
