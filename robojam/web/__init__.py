@@ -1,1 +1,5 @@
-"""The web pad: a page on which every phone plays, and the sound of that page."""
+"""Pads in browsers: their page, a web server in a process of its own, and the engine's port."""
+
+__all__ = [
+    "limits", "own_clock", "pad_sound", "port", "program", "protocol", "room", "server",
+]  # fmt: skip
