@@ -554,6 +554,21 @@ def test_pad_reads_instruments_ranges_and_scales_as_the_engine_does(pad, scale):
         assert instrument == music.instrument_of(who, instruments)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [{"scale": "none"}, {"range": "x-y"}, {"range": ""}, {"instrument": "="}, {"scale": 3}],
+)
+def test_settings_that_cannot_be_read_keep_nobody_from_playing(pad, server, settings):
+    page = pad()
+    page.click("#sound")
+    page.wait_for("pad.sound.tables")
+    server.send("state", settings | {"paused": True})
+    page.wait_for("document.querySelector('#turn').textContent === 'paused'")
+    page.touch("touchStart", position(page, 0.5, 0.5))
+    page.touch("touchEnd")
+    server.wait_for(lambda: kinds(server) == [("d", 0), ("u", 0)])
+
+
 RENDER = """(async (x, y, instrument) => {
   const { Sound } = await import('/pad/sound.js');
   const context = new OfflineAudioContext(2, 48000, 48000), sound = new Sound();

@@ -20,7 +20,7 @@ export class Input {
     this.dwell = 0.9;
     this._arrows = new Set();
     this._flusher = new MessageChannel();
-    this._flusher.port1.onmessage = () => this._flush();
+    this._flusher.port1.onmessage = () => this.onFlush();
     this._listen(surface.canvas);
     surface.overlays.push((...at) => this._drawCursor(...at), (...at) => this._drawScan(...at));
   }
@@ -101,7 +101,7 @@ export class Input {
     while (used.has(finger)) finger += 1;
     this.fingers.set(holder, { finger, x, y, pressure });
     this.onTouch(t, "d", finger, x, y, pressure);
-    this._flush();
+    this.onFlush();
   }
 
   _slide(state, x, y, t, pressure) {
@@ -116,10 +116,6 @@ export class Input {
     if (!state) return;
     this.fingers.delete(holder);
     this.onTouch(t, "u", state.finger, state.x, state.y);
-    this._flush();
-  }
-
-  _flush() {
     this.onFlush();
   }
 

@@ -180,10 +180,10 @@ const input = new Input(surface, {
     const now = t / 1000;
     if (kind === "u") strokes.up(OWN, finger, now);
     else strokes[kind === "d" ? "down" : "move"](OWN, finger, x, y, now);
-    sound.touch(OWN, kind, finger, x, y, t, { pressure, player: playerOf(me.id), own: true });
     const event = kind === "u" ? [kind, finger] : [kind, finger, digits(x), digits(y)];
     if (kind !== "u" && pressure !== undefined) event.push(pressure);
     pending.push([t, event]);
+    sound.touch(OWN, kind, finger, x, y, t, { pressure, player: playerOf(me.id), own: true });
     $("hint").classList.add("gone");
     surface.draw();
     if (kind === "d") stayAwake();
@@ -228,7 +228,7 @@ document.addEventListener("visibilitychange", () => {
   if (sound.who !== "off") sound.context?.resume();
   surface.draw();
 });
-addEventListener("pageshow", () => socket.retry());
+addEventListener("pageshow", (event) => event.persisted && socket.retry());
 addEventListener("pagehide", () => sound.silence());
 
 // -- settings

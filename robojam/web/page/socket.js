@@ -49,15 +49,8 @@ export class Socket {
 
   /** Close the socket, if there is one, and try again soon. */
   drop(code = 1006, reason = "") {
-    const { socket } = this, wasOpen = this.isOpen;
-    clearTimeout(this._timer);
-    clearInterval(this._pinging);
-    this.socket = null;
-    this.isOpen = false;
-    if (socket) {
-      socket.onclose = socket.onmessage = socket.onopen = null;
-      socket.close();
-    }
+    const wasOpen = this.isOpen;
+    this._abandon();
     if (FINAL[code]) this.end(FINAL[code]);
     if (this.isGone) return;
     this.on.link("lost", REASONS[code] ?? "");
@@ -66,10 +59,24 @@ export class Socket {
     if (!wasOpen && code === 1006) this._check();
   }
 
+  /** Close the socket, if there is one. */
+  _abandon() {
+    const { socket } = this;
+    clearTimeout(this._timer);
+    clearInterval(this._pinging);
+    this.socket = null;
+    this.isOpen = false;
+    if (!socket) return;
+    socket.onclose = socket.onmessage = socket.onopen = null;
+    socket.close();
+  }
+
   /** Try again at once: there is a network again, or the page is looked at again. */
   retry() {
+    if (this.isOpen || this.isGone) return;
     this.wait = FIRST_WAIT;
-    if (!this.socket) this.connect();
+    this._abandon();
+    this.connect();
   }
 
   /** Close the socket for good, and say why. */

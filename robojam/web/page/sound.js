@@ -106,7 +106,10 @@ export class Sound {
     if (this._last.size > 200) this._last.clear();
     this._last.set(who, { x, y, t });
     const speed = last && t > last.t ? Math.hypot(x - last.x, y - last.y) / Math.max(0.004, (t - last.t) / 1000) : 0;
-    const note = noteOf(player, x, this.settings, tables), instrument = tables.instruments[instrumentOf(player, this.settings.instrument)];
+    const { scale, range, instrument: assignments } = this.settings;
+    if (!range || !assignments || !Object.hasOwn(tables.scales, scale)) return; // not yet known
+    const note = noteOf(player, x, this.settings, tables), instrument = tables.instruments[instrumentOf(player, assignments)];
+    if (!instrument || !Number.isFinite(note)) return;
     const bright = (energy) => Math.min(1, feel.base + feel.height * (1 - y) + feel.energy * energy);
     if (kind === "m" && voice) {
       const energy = Math.max(1 - Math.exp(-speed / feel.fast), pressure ?? 0);

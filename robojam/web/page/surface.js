@@ -10,6 +10,8 @@ const DIAMOND = 1.3;
 const HALF_SPEED = 1.2;
 /** Steps of brightness; the layer of older lines is drawn anew in so many frames. */
 const LEVELS = 24, LAYER_FRAMES = 6;
+/** Seconds after its time within which a touch reaches the page: the layer has only older ones. */
+const LATE = 0.1;
 
 /** Return whether a player is a voice of the machine: ai, ai2, … */
 export const isMachine = (who) => /^ai\d*$/.test(who);
@@ -114,7 +116,7 @@ export class Surface {
   _drawLayer(now) {
     const [front, back] = this._layers;
     if (!this._queue.length) {
-      this._back = now;
+      this._back = now - LATE;
       back.globalCompositeOperation = "source-over";
       back.clearRect(0, 0, this.width, this.height);
       back.globalCompositeOperation = "lighten";
