@@ -150,7 +150,7 @@ class WebPort:
         null = subprocess.DEVNULL
         try:
             self._process = ChildProcess(
-                _PROGRAM, first_line=dumps(wanted).encode(), stdout=null
+                _PROGRAM, first_line=dumps(wanted).encode(), stdout=null, stderr=null
             )
         except OSError as error:
             self._process, self._restart_at = None, now + _RESTART_DELAY
