@@ -248,7 +248,9 @@ def test_canvas_rests_when_nothing_moves(pad):
     page = pad()
     page.wait_for("!pad.surface._frame")
     frames = page.evaluate("pad.surface.frames")
-    page.evaluate("new Promise((done) => setTimeout(done, 200))")
+    page.evaluate(
+        "(async () => { for (const _ of 'five!') await new Promise(requestAnimationFrame) })()"
+    )
     assert page.evaluate("pad.surface.frames") == frames
 
 

@@ -1,5 +1,9 @@
 """The pad page in Chromium with a running engine: who hears whom, and who has gone."""
 
+import os
+import signal
+import subprocess
+
 import pytest
 from support.browser import Page
 from support.engine import MODEL
@@ -26,7 +30,7 @@ def opened(browser):
 
 
 def test_two_pads_play_with_the_machine_and_see_it_and_each_other(opened, tmp_path):
-    with serving_web(tmp_path, "--threshold", "0.3", "--response", "0") as (engine, url):
+    with serving_web(tmp_path, "--threshold", "60", "--response", "0") as (engine, url):
         first, second = opened(url), opened(url)
         first.touch("touchStart", (100, 300, 0))
         second.touch("touchStart", (200, 500, 0))
@@ -39,6 +43,7 @@ def test_two_pads_play_with_the_machine_and_see_it_and_each_other(opened, tmp_pa
             )
             page.touch("touchEnd")
         engine.out.ask(lambda status: status["fingers"] == 0)
+        engine.out.send("/robojam/answer")
         for page in (first, second):
             page.wait_for("document.body.dataset.turn === 'machine'")
             page.wait_for("pad.strokes.visible.some(({ who }) => who === 'ai')")
@@ -91,10 +96,6 @@ def test_host_mutes_a_player_who_is_told_and_not_heard(opened, tmp_path):
 
 
 def test_pads_come_back_when_the_web_process_is_killed(opened, tmp_path):
-    import os
-    import signal
-    import subprocess
-
     with serving_web(tmp_path, "--threshold", "60") as (engine, url):
         page = opened(url)
         page.touch("touchStart", (200, 400, 0))
