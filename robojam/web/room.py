@@ -23,8 +23,11 @@ from robojam.web.protocol import LETTERS, ControlRequest, Frame, Hello, HostRequ
 _ITEM: Final = 64
 #: Times that the engine is told that a connection which has gone holds no finger.
 _FAREWELLS: Final = 3
-#: Turn of a connection's colour from the one before, as a part of the circle of colours.
+#: Turn of a connection's colour from the one before, as a part of the people's colours.
 _GOLDEN: Final = 0.381966
+#: First of the people's hues, violet, and their part of the circle: over red and yellow to
+#: green. The machine has the blue ones.
+_FIRST_HUE, _HUES = 0.83, 0.6
 _TURNS: Final = {"human": "human", "ai": "machine"}
 #: Modes in which nobody has the turn alone.
 _TOGETHER: Final = ("duet", "ensemble")
@@ -136,7 +139,8 @@ class Room:
     def enter(self, host: str, hello: Hello) -> Visitor:
         """Let somebody in, and return who that is."""
         self._number += 1
-        red, green, blue = colorsys.hls_to_rgb(self._number * _GOLDEN % 1.0, 0.62, 0.75)
+        hue = _FIRST_HUE + _HUES * (self._number * _GOLDEN % 1.0)
+        red, green, blue = colorsys.hls_to_rgb(hue % 1.0, 0.62, 0.75)
         visitor = Visitor(
             id=f"web-{self._number}",
             host=host,
