@@ -113,3 +113,26 @@ def test_pads_come_back_when_the_web_process_is_killed(opened, tmp_path):
         page.touch("touchEnd")
         engine.out.ask(lambda status: status["fingers"] == 0)
         assert engine.end() == 0
+
+
+def test_pad_that_may_control_the_jam_sets_its_mode(opened, tmp_path):
+    with serving_web(tmp_path, "--threshold", "60", "--web-control") as (engine, url):
+        page = opened(url)
+        page.click("#settings-button")
+        modes = "[...document.querySelectorAll('#modes button')]"
+        page.wait_for(f"{modes}.some((b) => b.textContent === 'listen')")
+        page.evaluate(f"{modes}.find((b) => b.textContent === 'listen').click()")
+        engine.out.ask(lambda status: status["mode"] == "listen")
+        page.wait_for(
+            f"{modes}.find((b) => b.ariaPressed === 'true')?.textContent === 'listen'"
+        )
+        assert engine.end() == 0
+
+
+def test_pads_that_may_not_control_the_jam_offer_no_modes(opened, tmp_path):
+    with serving_web(tmp_path, "--threshold", "60") as (engine, url):
+        page = opened(url)
+        page.click("#settings-button")
+        page.wait_for("document.querySelector('#settings').open && pad.sound.settings.scale")
+        assert page.evaluate("document.querySelector('#modes').hidden")
+        assert engine.end() == 0
