@@ -1,6 +1,6 @@
 """Measure pads in browsers on loopback: delay, the engine's lateness, viewers, and nobody.
 
-    python benchmarks/web.py [--phones 60] [--rate 60] [--viewers 300] [--seconds 20] [--json FILE]
+    python benchmarks/web.py [--phones 60] [--rate 60] [--viewers 300] [--seconds 20]
 
 The machine plays (solo). Phones are sockets in a process of their own; each slides with one
 finger. One more, the probe, notes when it sends a touch and when a monitor gets it. The same is
@@ -46,9 +46,11 @@ class Phone(asyncio.Protocol):
         key = base64.b64encode(bytes(16)).decode()
         self._request = (
             f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
-            f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            f"Sec-WebSocket-Key: {key}\r\n\r\n"
         ).encode()
         self._view, self._data, self._open = view, b"", False
+        self.is_open = asyncio.get_running_loop().create_future()
         self.messages = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -65,6 +67,7 @@ class Phone(asyncio.Protocol):
             assert b" 101 " in head, head
             self._open = True
             self.send(["hello", 1, {"view": self._view}])
+            self.is_open.set_result(None)
         while len(data) >= 2:
             size, at = data[1], 2
             if size == 126:
@@ -93,6 +96,7 @@ async def _connect(url: str, number: int, *, view: bool) -> Phone:
         lambda: Phone(path, view=view), host, int(port),
         local_addr=(f"127.0.{1 + number // 16}.{1 + number % 16}", 0),
     )  # fmt: skip
+    await phone.is_open
     return phone
 
 
@@ -258,9 +262,7 @@ def _measure(engine: Engine, seconds: float, rate: float) -> dict[str, Any]:
             name: round(100 * (_cpu(process) - before[name]) / passed, 1)
             for name, process in processes.items()
         },
-        "web": {
-            k: v for k, v in status.get("web", {}).items() if k in ("connections", "players")
-        },
+        "players": len(status["players"]),
         "dropped": status["dropped"],
         "heard": status["heard"] - heard,
     }

@@ -67,7 +67,7 @@ PURE = (
     " sessions.regenerate sessions.strokes"
     " doctor.packet_filter doctor.firewall_parsers"
     " sound.instruments sound.voices sound.synth sound.messages sound.reverb corpus.infer_phase"
-    " corpus.split web.pad_sound web.protocol web.room"
+    " corpus.split web.pad_sound web.osc_query web.protocol web.room"
     " web.own_clock engine.preview engine.roles engine.senders training.batches"
 ).split()
 #: Standard modules that a pure module does not import.

@@ -284,7 +284,7 @@ def assemble(options: Options, *, again: bool = False) -> Assembly:
                 ),
                 "sound": lambda now, _: PortGroup(tuple(_sound(now))),
                 "web": lambda now, _: PortGroup(
-                    ports := tuple(_web(now, lambda: engine, patient=again)), ports
+                    ports := tuple(_web(now, lambda: engine, listener, patient=again)), ports
                 ),
             },
             models=models.names,
@@ -415,7 +415,9 @@ def _midi_ports(
     return [MidiPorts(options, everyone=everyone, echo=echo)] if wanted else []
 
 
-def _web(options: Options, engine: Callable[[], Engine], *, patient: bool) -> Iterator[WebPort]:
+def _web(
+    options: Options, engine: Callable[[], Engine], listener: Listener, *, patient: bool
+) -> Iterator[WebPort]:
     """Yield the port of pads in browsers, if they are asked for."""
 
     def print_when_up(line: str) -> None:  # not on the loop's thread: a terminal may be slow
@@ -426,6 +428,7 @@ def _web(options: Options, engine: Callable[[], Engine], *, patient: bool) -> It
         yield WebPort(
             address,
             control=options.web_control,
+            osc=listener.address,
             player_of=lambda source: engine().player_of(source),
             state=lambda: (engine().jam.turn, engine().live.settings),
             on_up=print_when_up,

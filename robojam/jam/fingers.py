@@ -51,9 +51,9 @@ class Fingers:
         were made by earlier rules.
         """
         self._since_fed = since_fed
-        #: Player whose touch the model was fed last; the time since then by that player's
-        #: clock, and whether that is its own and not arrival.
-        self._fed_who: str | None = None
+        #: Player whose touch the model was fed last; None where the machine has played since.
+        self.fed_who: str | None = None
+        # The time since then by that player's clock, and whether that is its own, not arrival.
         self._own_time, self._has_own_time = 0.0, False
         self._down: dict[Key, _Finger] = {}
         self._lifts: dict[Key, float] = {}  # of fingers that lift by themselves (no phases)
@@ -68,10 +68,6 @@ class Fingers:
     def forget_fed(self) -> None:
         """Feed the next touch as a landing: the model has forgotten what it was fed."""
         self._feed_landing = True
-
-    def fed_machine(self) -> None:
-        """Note that the model was fed what the machine has played."""
-        self._fed_who = None
 
     def release_fed(self) -> None:
         """Feed the finger that is heard next, wherever it landed, as a landing."""
@@ -170,24 +166,17 @@ class Fingers:
         if heard and key == self._fed:
             fed_as_move, self._feed_landing = moving, False
         if self._since_fed:
-            own = self._own_dt(who, dt, own=own is not None, fed=fed_as_move is not None)
+            since_fed = None
+            if who == self.fed_who:
+                self._own_time += dt
+                self._has_own_time |= own is not None
+                since_fed = self._own_time if self._has_own_time else None
+            if fed_as_move is not None:
+                self.fed_who, self._own_time, self._has_own_time = who, 0.0, False
+            own = since_fed
         touch = Touch(x, y, dt, phase, finger, who, pressure)
         events.append(FingerEvent(t, touch, fed_as_move, own))
         return events
-
-    def _own_dt(self, who: str, dt: float, *, own: bool, fed: bool) -> float | None:
-        """Return the time by a player's own clock since its touch that was fed last.
-
-        dt is the time since its last touch, by its own clock or not; fed: this touch is fed.
-        """
-        if who == self._fed_who:
-            self._own_time += dt
-            self._has_own_time |= own
-        if not fed:
-            return None
-        since = self._own_time if who == self._fed_who and self._has_own_time else None
-        self._fed_who, self._own_time, self._has_own_time = who, 0.0, False
-        return since
 
     def _up(self, t: float, key: Key) -> FingerEvent:
         finger = self._down.pop(key)

@@ -796,7 +796,7 @@ class Jam:
         self._history.add_when_due(self.clock.t, self._snapshot)
         if self.mode.feeds_machine:
             self.fed_at = self.clock.t
-            self._fingers.fed_machine()
+            self._fingers.fed_who = None
         self.voices.play(voice, feed=self.mode.feeds_machine)
         self.mode.machine_played(self, voice)
 

@@ -49,10 +49,6 @@ _BURST, _EVENTS, _MAX_WAITING = 64, 100, 2048
 #: Drops of one kind in a report that are counted one by one.
 _MAX_DROPS: Final = 256
 _PHASES: Final = {letter: phase for phase, letter in LETTERS.items()}
-#: Settings that pages are told.
-_STATE: Final = (
-    "mode", "threshold", "response", "timescale", "instrument", "range", "scale", "volume",
-)  # fmt: skip
 
 
 class WebError(ValueError):
@@ -98,6 +94,7 @@ class WebPort:
         address: Address,
         *,
         control: bool,
+        osc: Address,
         player_of: Callable[[str], str | None],
         state: Callable[[], tuple[str, Settings]],
         on_up: Callable[[str], None] = lambda _: None,
@@ -106,11 +103,12 @@ class WebPort:
     ) -> None:
         """Serve pads at an address, whose host may be "": all. Raises WebError.
 
-        control: pads may control the jam. player_of returns the name of the player at a source,
-        state whose turn it is and the settings in force. on_up is called with a line for the
+        control: pads may control the jam. osc is where the engine listens. player_of returns
+        the name of the player at a source, state whose turn it is and the settings in force.
+        on_up is called with a line for the
         terminal when the pad can be opened. patient: a port in use is tried again and again.
         """
-        self._wanted, self._control = address, control
+        self._wanted, self._control, self._osc = address, control, osc
         self._player_of, self._state, self._on_up = player_of, state, on_up
         self._clock = clock
         if not patient or find_spec("aiohttp") is None:
@@ -145,7 +143,7 @@ class WebPort:
         wanted = {
             "engine": self._endpoint.address[1], "secret": self._secret, "token": self._token,
             "hosts": [host] if host else ["0.0.0.0", "::"], "port": port,
-            "control": self._control,
+            "control": self._control, "osc": self._osc,
         }  # fmt: skip
         null = subprocess.DEVNULL
         try:
@@ -291,9 +289,7 @@ class WebPort:
             if now >= self._state_at:
                 self._state_at = now + 1.0
                 turn, settings = self._state()
-                values = asdict(settings)
-                state = {name: values[name] for name in _STATE}
-                self._send(["state", turn, state | {"paused": bool(settings.pause)}])
+                self._send(["state", turn, asdict(settings)])
             out, self._out = self._out, []
             for begin in range(0, len(out), _EVENTS):
                 self._send(["f", out[begin : begin + _EVENTS]])

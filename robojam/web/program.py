@@ -68,7 +68,7 @@ async def _serve(given: dict[str, Any], ended: asyncio.Event) -> int:
             "players": room.players, "locked": room.locked,
         }]])  # fmt: skip
 
-    server = WebServer(room, token=given["token"], on_change=report)
+    server = WebServer(room, token=given["token"], osc=tuple(given["osc"]), on_change=report)
     link.on_message = server.hear
     try:
         port = await server.listen(given["hosts"], given["port"])

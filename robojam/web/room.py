@@ -32,6 +32,11 @@ _TURNS: Final = {"human": "human", "ai": "machine"}
 #: Modes in which nobody has the turn alone.
 _TOGETHER: Final = ("duet", "ensemble")
 
+#: Controls that pages are told.
+_STATE: Final = (
+    "mode", "threshold", "response", "timescale", "instrument", "range", "scale", "volume",
+)  # fmt: skip
+
 Item = list[Any]
 
 
@@ -93,6 +98,7 @@ class Room:
         self._send, self._control, self._clock = send, control, clock
         self.visitors: dict[str, Visitor] = {}
         self.state: dict[str, Any] = {}
+        self.controls: dict[str, Any] = {}  # all that have a value
         self.turn = "human"
         self.locked = False
         self.players_changed = False
@@ -272,7 +278,10 @@ class Room:
                 self.turn = whose
                 yield self.whose_turn()
             case ["state", turn, state]:
-                state = state | {"modes": MODES, "locked": self.locked}
+                self.controls = state
+                state = {name: state[name] for name in _STATE} | {
+                    "paused": bool(state["pause"]), "modes": MODES, "locked": self.locked,
+                }  # fmt: skip
                 changed = {k: v for k, v in state.items() if self.state.get(k) != v}
                 was = self.whose_turn()
                 self.state, self.turn = state, turn

@@ -19,9 +19,9 @@ from aiohttp import WSMsgType, web
 from aiohttp.web_protocol import RequestHandler
 
 from robojam import __version__
-from robojam.config.addresses import canonical_host, is_loopback
+from robojam.config.addresses import canonical_host, is_loopback, is_wildcard
 from robojam.limits import HostLimiter, network_of
-from robojam.web import limits, protocol
+from robojam.web import limits, osc_query, protocol
 from robojam.web.protocol import (
     ControlRequest,
     Hello,
@@ -149,8 +149,14 @@ class Pad:
 class WebServer:
     """Pages and sockets of one jam, by one token, which can be revoked."""
 
-    def __init__(self, room: Room, *, token: str, on_change: Callable[[], None]) -> None:
-        """Serve a room; on_change is called when token, door or number of pages change."""
+    def __init__(
+        self, room: Room, *, token: str, osc: tuple[str, int], on_change: Callable[[], None]
+    ) -> None:
+        """Serve a room; on_change is called when token, door or number of pages change.
+
+        osc is where the engine listens, as OSCQuery tells it to programs that can reach it.
+        """
+        self._osc = osc
         self.room, self.token, self._on_change = room, token, on_change
         self.pads: dict[str, Pad] = {}
         self._opened = Counter[str]()
@@ -232,8 +238,8 @@ class WebServer:
             if name == _SOUND and name not in self._files:
                 self._files[name] = await asyncio.to_thread(_sound_tables)
             return self._file(name, cache="no-cache")
-        if request.path not in ("/", "/v1/socket"):
-            return _plain(404, "There is nothing here.\n")
+        if request.path not in ("/", "/v1/socket") or _is_osc_query(request):
+            return self._osc_query(request, handler.host)
         token = request.query.get("token", "").encode()
         if not hmac.compare_digest(token, self.token.encode()):
             return _plain(403, _NO_TOKEN)
@@ -243,6 +249,26 @@ class WebServer:
         if origin is not None and urlsplit(origin).netloc != request.host:
             return _plain(403, "A page of another address may not play here.\n")
         return await self._socket(request, handler)
+
+    def _osc_query(self, request: web.BaseRequest, host: str) -> web.Response:
+        """Answer OSCQuery, for machines that the engine listens to."""
+        osc_host, port = self._osc
+        node = osc_query.node(request.path, self.room.controls)
+        if node is None:
+            return _plain(404, "There is nothing here.\n")
+        if is_loopback(osc_host) and not is_loopback(host):
+            return _plain(403, "The engine listens to its own machine alone (--osc-in).\n")
+        asked = request.query_string
+        if asked == "HOST_INFO":
+            named = "" if is_wildcard(osc_host) else osc_host
+            node = osc_query.host_info((named, port), "robojam")
+        elif asked:
+            if asked not in osc_query.ATTRIBUTES:
+                return _plain(400, "No such attribute.\n")
+            if asked not in node:
+                return web.Response(status=204, headers=_HEADERS)
+            node = {asked: node[asked]}
+        return web.json_response(node, headers=_HEADERS)
 
     def _file(self, name: str, *, cache: str) -> web.Response:
         data = self._files.get(name)
@@ -421,6 +447,14 @@ def _sound_tables() -> bytes:
     from robojam.web.pad_sound import sound_tables  # and numpy, which most jams do without here
 
     return sound_tables()
+
+
+def _is_osc_query(request: web.BaseRequest) -> bool:
+    """Return whether a request for the root is one of OSCQuery, and not for the page."""
+    asked = request.query_string
+    by_hand = "text/html" in request.headers.get("Accept", "")
+    is_query = asked in ("HOST_INFO", *osc_query.ATTRIBUTES)
+    return request.path == "/" and (is_query or (not asked and not by_hand))
 
 
 def _plain(status: int, text: str) -> web.Response:

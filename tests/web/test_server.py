@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -18,9 +19,11 @@ from support.engine import PATIENCE, RunningEngine, first_line, recording, run_p
 from support.web import Page, opened, page, serving_web, url_of
 
 from robojam.app.assemble import regenerate_session
+from robojam.controls import MODES
 from robojam.sessions.regenerate import first_difference
 from robojam.touch import Phase
 from robojam.web import limits
+from robojam.web.port import TOKEN
 
 Play = Callable[[RunningEngine, str], Coroutine[Any, Any, None]]
 
@@ -41,7 +44,7 @@ async def status(
 async def get(url: str, **more: Any) -> tuple[int, str, str]:
     """Return the status of an answer, its type and its text."""
     async with ClientSession() as session, session.get(url, **more) as answer:
-        return answer.status, answer.headers["Content-Type"], await answer.text()
+        return answer.status, answer.headers.get("Content-Type", ""), await answer.text()
 
 
 def test_touches_of_two_pages_are_two_players_and_each_sees_the_other(tmp_path: Path):
@@ -204,7 +207,7 @@ def test_page_needs_the_token_and_nothing_but_its_files_is_served(tmp_path: Path
         code, kind, text = await get(url)
         assert (code, kind) == (200, "text/html; charset=utf-8")
         assert "robojam" in text
-        for wrong in (root, f"{root}?token=", f"{root}?token=x", f"{url}x", f"{root}?t=\u00e9"):
+        for wrong in (f"{root}?token=", f"{root}?token=x", f"{url}x", f"{root}?t=\u00e9"):
             code, kind, text = await get(wrong)
             assert (code, text.count("\n")) == (403, 1)
         outside = ("pad/../server.py", "pad/%2e%2e/server.py", "pad//etc/passwd", "pad/")
@@ -337,6 +340,40 @@ def test_connection_without_a_request_or_a_hello_is_closed(tmp_path, monkeypatch
         writer.close()
 
     playing(tmp_path, play)
+
+
+def test_programs_get_the_tree_of_addresses_and_browsers_need_the_token(tmp_path: Path):
+    async def play(engine: RunningEngine, url: str) -> None:
+        root = url.partition("?")[0]
+        code, _, _ = await get(root, headers={"Accept": "text/html,*/*"})
+        assert code == 403
+        async with page(url):  # the values are known by now
+            pass
+        code, kind, text = await get(root)
+        assert (code, kind.partition(";")[0]) == (200, "application/json")
+        tree = json.loads(text)["CONTENTS"]["robojam"]["CONTENTS"]
+        assert tree["mode"]["VALUE"] == ["listen"]
+        assert tree["mode"]["RANGE"] == [{"VALS": list(MODES)}]
+        assert tree["threshold"] | {"DESCRIPTION": ""} == {
+            "FULL_PATH": "/robojam/threshold", "TYPE": "f", "ACCESS": 3, "VALUE": [0.5],
+            "RANGE": [{"MIN": 0.02, "MAX": 60}], "DESCRIPTION": "",
+        }  # fmt: skip
+        assert (tree["panic"]["TYPE"], tree["panic"]["ACCESS"]) == ("I", 2)
+        assert tree["down"]["TYPE"] == "iff"
+        info = json.loads((await get(f"{root}?HOST_INFO"))[2])
+        assert (info["OSC_IP"], info["OSC_PORT"]) == engine.address
+        assert json.loads((await get(f"{root}robojam/mode?VALUE"))[2]) == {"VALUE": ["listen"]}
+        assert (await get(f"{root}robojam/panic?VALUE"))[0] == 204
+        assert (await get(f"{root}robojam/panic?NAME"))[0] == 400
+        assert (await get(f"{root}robojam/nothing"))[0] == 404
+
+    playing(tmp_path, play, "--mode", "listen")
+
+
+def test_token_of_a_jam_outlives_its_engine(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv(TOKEN, "a-token-of-before")
+    with serving_web(tmp_path) as (_, url):
+        assert url.endswith("/?token=a-token-of-before")
 
 
 # -- hosts and controls ------------------------------------------------------------------------
