@@ -429,6 +429,7 @@ def _web(
             address,
             control=options.web_control,
             osc=listener.address,
+            announce=options.announce,
             player_of=lambda source: engine().player_of(source),
             state=lambda: (engine().jam.turn, engine().live.settings),
             on_up=print_when_up,

@@ -25,7 +25,7 @@ import msgspec
 from robojam.config.addresses import format_address, is_loopback
 from robojam.controls import CONTROLS, Settings
 from robojam.jam.events import ControlChanged, Event, TouchPlayed, TurnChanged
-from robojam.ports.discovery import addresses
+from robojam.ports.discovery import addresses, can_announce
 from robojam.ports.udp import Address, Endpoint, family_of, sockaddr
 from robojam.system.child_process import ChildProcess
 from robojam.system.install import missing_package
@@ -95,6 +95,7 @@ class WebPort:
         *,
         control: bool,
         osc: Address,
+        announce: bool,
         player_of: Callable[[str], str | None],
         state: Callable[[], tuple[str, Settings]],
         on_up: Callable[[str], None] = lambda _: None,
@@ -103,12 +104,14 @@ class WebPort:
     ) -> None:
         """Serve pads at an address, whose host may be "": all. Raises WebError.
 
-        control: pads may control the jam. osc is where the engine listens. player_of returns
-        the name of the player at a source, state whose turn it is and the settings in force.
-        on_up is called with a line for the
+        control: pads may control the jam. osc is where the engine listens. announce:
+        OSCQuery is announced on the network, where the engine can be reached from there.
+        player_of returns the name of the player at a source, state whose turn it is and the
+        settings in force. on_up is called with a line for the
         terminal when the pad can be opened. patient: a port in use is tried again and again.
         """
         self._wanted, self._control, self._osc = address, control, osc
+        self._announce = announce
         self._player_of, self._state, self._on_up = player_of, state, on_up
         self._clock = clock
         if not patient or find_spec("aiohttp") is None:
@@ -140,10 +143,13 @@ class WebPort:
         self._names.clear()
         self._secret = secrets.token_hex(16)
         host, port = self._wanted
+        listening = host or "0.0.0.0"
+        reached = self._announce and can_announce(listening, self._osc[0])
+        announced = listening if reached else ""
         wanted = {
             "engine": self._endpoint.address[1], "secret": self._secret, "token": self._token,
             "hosts": [host] if host else ["0.0.0.0", "::"], "port": port,
-            "control": self._control, "osc": self._osc,
+            "control": self._control, "osc": self._osc, "announce": announced,
         }  # fmt: skip
         null = subprocess.DEVNULL
         try:

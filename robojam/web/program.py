@@ -14,10 +14,12 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, cast
 
 import msgspec
 
+from robojam.ports import discovery
 from robojam.system.child_process import on_stdin_end, read_first_line
 from robojam.web.room import Item, Room
 
@@ -76,8 +78,13 @@ async def _serve(given: dict[str, Any], ended: asyncio.Event) -> int:
         link.send([["e", error.strerror or str(error)]])
         return _NO_PORT
     report()
-    await ended.wait()
-    await server.close()
+    here = given["announce"]  # the host, or "": not announced
+    announcing = (
+        discovery.announced(here, port, service=discovery.OSC_QUERY) if here else nullcontext()
+    )
+    with announcing:
+        await ended.wait()
+        await server.close()
     return 0
 
 
