@@ -23,6 +23,8 @@ MAX_SLOWED: Final = 5.0
 #: Seconds until the first message, and between two questions whether a pad is there.
 HELLO: Final = 5.0
 HEARTBEAT: Final = 4.0
+#: Seconds within which somebody who comes back is the same player.
+RETURNS_WITHIN: Final = 600.0
 #: Bytes that wait for a slow page, beyond which it misses pictures, and the seconds after which
 #: it is closed.
 MAX_UNSENT: Final = 65_536

@@ -34,10 +34,14 @@ class MalformedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """First message: the name that a person has chosen, and whether it only watches."""
+    """First message: the name that a person has chosen, and whether it only watches.
+
+    key is that of an earlier welcome, by which somebody is the same as before, or "".
+    """
 
     name: str
     view: bool
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,8 @@ def parse(text: str) -> Message:
 def _hello(about: Any) -> Hello:
     if not isinstance(about, dict) or not isinstance(name := about.get("name", ""), str):
         raise MalformedError("an unknown hello")
-    return Hello(clean(name), about.get("view") is True)
+    key = about.get("key", "")
+    return Hello(clean(name), about.get("view") is True, key if isinstance(key, str) else "")
 
 
 def _pair(frame: Any) -> Frame:

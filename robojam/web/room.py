@@ -44,10 +44,12 @@ Item = list[Any]
 class Visitor:
     """Person at a page: what is known of one connection.
 
-    source names it to the engine; player is the name that it has there, or "".
+    key is known to its page alone. source names it to the engine; player is the name that it
+    has there, or "".
     """
 
     id: str
+    key: str
     host: str
     source: str
     is_host: bool
@@ -108,6 +110,7 @@ class Room:
         self._moves: dict[tuple[str, int], object] = {}
         self._drops: dict[tuple[str, str], int] = {}
         self._gone: dict[str, int] = {}
+        self._left = ExpiringTable[str, int](limits.MAX_SOCKETS, limits.RETURNS_WITHIN)
         self._removed = ExpiringTable[str, bool](limits.MAX_REMOVED, limits.REMOVED_FOR)
         self._hosts = HostLimiter(
             2 * limits.TOUCHES[0], 2 * limits.TOUCHES[1], limits.MAX_HOSTS
@@ -142,15 +145,29 @@ class Room:
             return "the room is full"
         return ""
 
-    def enter(self, host: str, hello: Hello) -> Visitor:
-        """Let somebody in, and return who that is."""
-        self._number += 1
-        hue = _FIRST_HUE + _HUES * (self._number * _GOLDEN % 1.0)
+    def present(self, key: str) -> Visitor | None:
+        """Return who has a key, and is to leave before it comes in again; None for nobody."""
+        return next((each for each in self.visitors.values() if each.key == key), None)
+
+    def enter(self, host: str, hello: Hello, *, new_key: str, now: float) -> Visitor:
+        """Let somebody in, and return who that is.
+
+        Who has left and says its key is the same as before; all others get a new key.
+        """
+        self._left.expire(now)
+        number = self._left.pop(hello.key)
+        key = new_key if number is None else hello.key
+        if number is None:
+            self._number += 1
+            number = self._number
+        self._gone.pop(f"web:{host}/{number}", None)
+        hue = _FIRST_HUE + _HUES * (number * _GOLDEN % 1.0)
         red, green, blue = colorsys.hls_to_rgb(hue % 1.0, 0.62, 0.75)
         visitor = Visitor(
-            id=f"web-{self._number}",
+            id=f"web-{number}",
+            key=key,
             host=host,
-            source=f"web:{host}/{self._number}",
+            source=f"web:{host}/{number}",
             is_host=is_loopback(host),
             color="#" + "".join(f"{round(255 * part):02x}" for part in (red, green, blue)),
             name=hello.name,
@@ -168,7 +185,7 @@ class Room:
             if name in self.state
         }
         about = {
-            "id": visitor.id, "name": visitor.name, "color": visitor.color,
+            "id": visitor.id, "key": visitor.key, "name": visitor.name, "color": visitor.color,
             "role": visitor.role, "pitch": pitch, "state": self.state,
             "control": self._control,
         }  # fmt: skip
@@ -176,6 +193,8 @@ class Room:
 
     def leave(self, visitor: Visitor) -> None:
         """Lift the fingers of somebody whose connection has ended."""
+        number = int(visitor.id.removeprefix("web-"))
+        self._left.put(visitor.key, number, self._clock())
         del self.visitors[visitor.id]
         self.lift(visitor)
         if visitor.has_played:

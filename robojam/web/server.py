@@ -9,7 +9,7 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -316,7 +316,13 @@ class WebServer:
         if refusal := self.room.refusal(handler.host, now):  # others may have come meanwhile
             await pad.close(protocol.FULL, refusal)
             return socket
-        visitor = self.room.enter(handler.host, hello)
+        before = self.room.present(hello.key) if hello.key else None
+        if before is not None:  # its network has changed, and nobody has closed that socket
+            self.room.leave(before)
+            if (old := self.pads.pop(before.id, None)) is not None:
+                self._later(old.close(protocol.NOT_ALLOWED, "opened again"))
+        new_key = secrets.token_urlsafe(12)
+        visitor = self.room.enter(handler.host, hello, new_key=new_key, now=now)
         self.pads[visitor.id] = pad
         self._on_change()
         try:
@@ -330,9 +336,10 @@ class WebServer:
             self.room.leave(visitor)
             await pad.close(protocol.MALFORMED, str(error))
         finally:
-            self.pads.pop(visitor.id, None)
-            if visitor.id in self.room.visitors:
+            if self.room.visitors.get(visitor.id) is visitor:
                 self.room.leave(visitor)
+            if self.pads.get(visitor.id) is pad:
+                del self.pads[visitor.id]
             self._on_change()
         return socket
 
@@ -391,10 +398,14 @@ class WebServer:
     def hear(self, message: Any) -> None:
         """Take a message of the engine."""
         for text in self.room.hear(message):
-            self._tasks.append(asyncio.ensure_future(self._send_all(text)))
-        self._tasks = [task for task in self._tasks if not task.done()]
+            self._later(self._send_all(text))
         if self.room.has_picture:
             self._picture_due.set()
+
+    def _later(self, act: Coroutine[Any, Any, None]) -> None:
+        """Do something without waiting for it."""
+        self._tasks = [task for task in self._tasks if not task.done()]
+        self._tasks.append(asyncio.create_task(act))
 
     async def _send_all(self, text: str) -> None:
         now = time.monotonic()
@@ -429,9 +440,7 @@ class WebServer:
                 self._on_change()
             for pad in list(self.pads.values()):
                 if pad.is_stuck(now):
-                    self._tasks.append(
-                        asyncio.ensure_future(pad.close(protocol.TOO_SLOW, "too slow"))
-                    )
+                    self._later(pad.close(protocol.TOO_SLOW, "too slow"))
 
 
 def _read(received: Any) -> protocol.Message | None:

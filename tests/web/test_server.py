@@ -155,6 +155,33 @@ def test_sockets_cut_at_random_leave_no_finger_down(tmp_path: Path):
     assert not down
 
 
+def test_page_that_comes_back_with_its_key_is_the_same_player(tmp_path: Path):
+    async def play(engine: RunningEngine, url: str) -> None:
+        async with page(url, "Ada") as ada:
+            first = ada.received[0][2]
+            await ada.touch(["d", 1, 0.5, 0.5])
+            await status(engine, lambda s: s["fingers"] == 1)
+            # A network that is lost says nothing: the first socket is still open.
+            async with opened(url) as again:
+                await again.send("hello", 1, {"name": "Ada", "key": first["key"]})
+                assert (await again.kind("welcome"))[2] == first
+                await status(engine, lambda s: not s["fingers"])
+                assert await ada.end() == (4403, "opened again")
+                await again.touch(["d", 1, 0.5, 0.5])
+                await status(engine, lambda s: s["fingers"] == 1)
+        async with opened(url) as third:
+            await third.send("hello", 1, {"name": "Ada", "key": first["key"]})
+            assert (await third.kind("welcome"))[2] == first
+            await third.touch(["d", 1, 0.5, 0.5])
+            told = await status(engine, lambda s: s["fingers"] == 1)
+            assert [each["name"] for each in told["players"]] == ["human"]
+        async with opened(url) as other:
+            await other.send("hello", 1, {"name": "Ada", "key": "guessed"})
+            assert (await other.kind("welcome"))[2]["id"] != first["id"]
+
+    playing(tmp_path, play, "--mode", "listen")
+
+
 def test_process_that_dies_lifts_its_fingers_and_comes_back_at_the_same_address(tmp_path: Path):
     async def play(engine: RunningEngine, url: str) -> None:
         async with page(url) as pad:

@@ -42,7 +42,8 @@ export class Socket {
     }
     this.socket = socket;
     this._timer = setTimeout(() => this.drop(), PATIENCE);
-    socket.onopen = () => this.send("hello", VERSION, this.hello());
+    // The key of the last welcome makes this the same player again.
+    socket.onopen = () => this.send("hello", VERSION, { ...this.hello(), key: this.key });
     socket.onmessage = (event) => socket === this.socket && this._receive(event.data);
     socket.onclose = (event) => socket === this.socket && this.drop(event.code, event.reason);
   }
@@ -154,6 +155,7 @@ export class Socket {
   _welcomed([, version, welcome]) {
     if (version !== VERSION || typeof welcome?.id !== "string") throw new TypeError("welcome");
     clearTimeout(this._timer);
+    this.key = welcome.key;
     this.isOpen = true;
     this.wait = FIRST_WAIT;
     clearInterval(this._pinging);
