@@ -30,7 +30,7 @@ RETURNS_WITHIN: Final = 600.0
 MAX_UNSENT: Final = 65_536
 MAX_SLOW: Final = 10.0
 #: Pictures a second: to one page, and to all together.
-PICTURES, ALL_PICTURES = 60.0, 3000.0
+PICTURES, ALL_PICTURES = 60.0, 2400.0
 #: Events that wait for the next picture.
 MAX_WAITING: Final = 4096
 #: Hosts of players who were removed, and the seconds until they may come again.

@@ -55,6 +55,8 @@ _SOUND: Final = "sound.json"
 _NO_TOKEN: Final = "This address needs the token of this jam: scan the code again.\n"
 _NO_LOG: Final = logging.getLogger(f"{__name__}.requests")
 _NO_LOG.disabled = True
+#: Pages that are sent a picture before touches are looked for again.
+_PIECE: Final = 8
 #: Seconds that a page has to answer the end of its socket, and between lists of who is there.
 _CLOSING, _LIST = 1.0, 0.5
 
@@ -142,8 +144,12 @@ class Pad:
                 if self.has_room(time.monotonic()):
                     await self.socket.send_str(json.dumps(["refused", reason]))
                 await self.socket.close(code=code, message=reason.encode()[:120])
-        if not self._transport.is_closing():
+        if self._transport.is_closing():
+            return
+        if self._transport.get_write_buffer_size():
             self._transport.abort()
+        else:  # the page may read the reason later
+            self._transport.close()
 
 
 class WebServer:
@@ -420,7 +426,9 @@ class WebServer:
             if not self.room.has_picture:
                 continue
             now, of = time.monotonic(), self.room.picture()
-            for name, pad in list(self.pads.items()):
+            for number, (name, pad) in enumerate(list(self.pads.items())):
+                if number % _PIECE == _PIECE - 1:
+                    await asyncio.sleep(0)  # touches come first
                 visitor = self.room.visitors.get(name)
                 if visitor is not None and (text := of(visitor)):
                     await pad.send(text, now)

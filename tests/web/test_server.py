@@ -9,6 +9,7 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from robojam.sessions.regenerate import first_difference
 from robojam.touch import Phase
 from robojam.web import limits
 from robojam.web.port import TOKEN
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc, 127.0.0.2")
 
 Play = Callable[[RunningEngine, str], Coroutine[Any, Any, None]]
 
@@ -182,6 +185,7 @@ def test_page_that_comes_back_with_its_key_is_the_same_player(tmp_path: Path):
     playing(tmp_path, play, "--mode", "listen")
 
 
+@linux
 def test_process_that_dies_lifts_its_fingers_and_comes_back_at_the_same_address(tmp_path: Path):
     async def play(engine: RunningEngine, url: str) -> None:
         async with page(url) as pad:
@@ -211,6 +215,7 @@ def child_of(engine: RunningEngine) -> int:
     raise AssertionError("there is no web server")
 
 
+@linux
 def test_engine_that_is_killed_takes_its_web_server_with_it(tmp_path: Path):
     with serving_web(tmp_path) as (engine, _):
         child = child_of(engine)
@@ -332,6 +337,7 @@ def test_flood_is_slowed_then_closed_and_others_play_on(tmp_path: Path):
     playing(tmp_path, play, "--mode", "listen", "--no-record")
 
 
+@linux
 def test_connections_of_one_host_have_a_bound_and_another_host_comes_in(tmp_path: Path):
     async def one(url: str, everyone: asyncio.Event) -> str:
         try:
@@ -495,6 +501,7 @@ def test_pad_at_all_addresses_says_so_and_its_token_is_in_no_recording(tmp_path:
     assert url.partition("token=")[2] not in text
 
 
+@linux
 def test_engine_without_a_pad_starts_no_process_and_says_nothing_of_it(tmp_path: Path):
     with serving(tmp_path) as engine:
         assert "web" not in engine.out.ask()
