@@ -65,6 +65,8 @@ class Page:
         async with asyncio.timeout(PATIENCE):
             while True:
                 message = await self.socket.receive()
+                if message.type is WSMsgType.CLOSE:  # our answer to it may be too late
+                    return message.data, reason
                 if message.type is not WSMsgType.TEXT:
                     return self.socket.close_code, reason
                 content = json.loads(message.data)
