@@ -227,6 +227,15 @@ def test_pads_see_each_other_and_the_machine_each_in_its_colour(pad, server):
     second.wait_for("[...pad.strokes.held.keys()].join() === 'ai 0'")
 
 
+def test_finger_of_another_program_stays_when_the_players_of_pages_change(pad, server):
+    page = pad()
+    server.send("f", [["human2", "d", 0, 0.5, 0.5], ["web-77", "d", 0, 0.5, 0.5]])
+    page.wait_for("pad.strokes.held.size === 2")
+    server.send("players", [{"id": "web-0", "name": ""}])
+    page.wait_for("pad.strokes.held.size === 1")
+    assert page.evaluate("[...pad.strokes.held.keys()]") == ["human2 0"]
+
+
 def test_picture_has_the_player_round_and_the_machine_blue(pad, server):
     page = pad(scale=2)
     page.touch("touchStart", position(page, 0.25, 0.5))

@@ -38,9 +38,11 @@ def test_two_pads_play_with_the_machine_and_see_it_and_each_other(opened, tmp_pa
         first.wait_for("[...pad.strokes.held.keys()].some((key) => key.startsWith('web-'))")
         second.wait_for("[...pad.strokes.held.keys()].some((key) => key.startsWith('web-'))")
         for page in (first, second):
-            page.wait_for(
-                "pad.strokes.held.size >= 2 && document.body.dataset.turn === 'human'"
-            )
+            page.wait_for("pad.strokes.held.size >= 2")
+            whose = page.evaluate("[...pad.strokes.held.keys()].map((key) => key.slice(0, 4))")
+            assert sorted(whose) == ["own ", "web-"]  # nobody's twice, nor one's own
+            page.wait_for("document.body.dataset.turn === 'human'")
+        for page in (first, second):
             page.touch("touchEnd")
         engine.out.ask(lambda status: status["fingers"] == 0)
         engine.out.send("/robojam/answer")

@@ -142,7 +142,7 @@ const socket = new Socket({
       for (const { id, color } of players) surface.colours.set(id, color);
       const known = new Set(players.map(({ id }) => id));
       for (const id of surface.colours.keys()) if (id !== OWN && !known.has(id)) surface.colours.delete(id);
-      strokes.lift(seconds(), (who) => who !== OWN && !isMachine(who) && !known.has(who));
+      strokes.lift(seconds(), (who) => who.startsWith("web-") && !known.has(who));
       const mine = players.find(({ id }) => id === me.id);
       if (mine && mine.muted !== me.muted) {
         me.muted = mine.muted;
