@@ -52,7 +52,7 @@ def host_of(source: str) -> str | None:
     kind, _, rest = source.partition(":")
     if kind == "midi":
         return None
-    if kind != "tuio":
+    if kind not in ("tuio", "web"):
         return source
     return rest.partition("/")[0]
 

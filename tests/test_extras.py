@@ -90,6 +90,8 @@ def test_recording_is_made_again_without_extras(tmp_path, without_extras):
         *(((name, "--device", device), "torch")
           for name in ("serve", "jam") for device in ("cuda", "mps")),
         (("replay", EXAMPLE, "--regenerate", "--to", "x.jsonl", "--device", "cuda"), "torch"),
+        (("serve", "--web"), "aiohttp"),
+        (("jam", "--web"), "aiohttp"),
     ],
     ids=lambda value: value if isinstance(value, str) else " ".join(map(str, value[:1])),
 )  # fmt: skip

@@ -45,7 +45,8 @@ PACKAGES = {
     "sessions": Row(5, "msgspec numpy"),
     "ports": Row(6, "msgspec", lazily="ifaddr rtmidi supriya_midi zeroconf"),
     "corpus": Row(6, "numpy"),
-    "window": Row(6, "pygame", lazily="send2trash"),
+    "window": Row(6, "pygame", lazily="segno send2trash"),
+    "web": Row(7, "aiohttp msgspec numpy"),
     "engine": Row(7, "msgspec numpy threadpoolctl", lazily="torch"),
     "export": Row(7, "numpy", lazily="matplotlib mido"),
     "evaluation": Row(8, "numpy torch", lazily="matplotlib sklearn"),
@@ -66,7 +67,8 @@ PURE = (
     " sessions.regenerate sessions.strokes"
     " doctor.packet_filter doctor.firewall_parsers"
     " sound.instruments sound.voices sound.synth sound.messages sound.reverb corpus.infer_phase"
-    " corpus.split engine.preview engine.roles engine.senders training.batches"
+    " corpus.split web.pad_sound web.osc_query web.protocol web.room"
+    " web.own_clock engine.preview engine.roles engine.senders training.batches"
 ).split()
 #: Standard modules that a pure module does not import.
 IMPURE = frozenset(

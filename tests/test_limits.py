@@ -47,6 +47,8 @@ def test_host_counts_as_its_address_of_ipv4_and_its_64_bits_of_ipv6(host, networ
         ("tuio:10.0.0.1/a/b", "10.0.0.1", "10.0.0.1"),
         ("tuio:fd00::1/name", "fd00::1", "fd00::/64"),
         ("tuio:10.0.0.1/(2)", "10.0.0.1", "10.0.0.1"),
+        ("web:10.0.0.1/3", "10.0.0.1", "10.0.0.1"),
+        ("web:fd00::1/3", "fd00::1", "fd00::/64"),
         ("midi:Seaboard", None, ""),
     ],
 )

@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from robojam.config.addresses import (
     parse_output,
     parse_pad,
     parse_tuio,
+    parse_web,
 )
 from robojam.config.load import OptionsError, recorded, resolve
 from robojam.config.networks import Network, parse_network
@@ -56,10 +58,12 @@ from robojam.sessions.regenerate import missing_parts, regenerate
 from robojam.sessions.session import Header, ModelRef, Session, file_name, is_selected
 from robojam.sound.output import SoundOutput
 from robojam.system.child_process import termination_signals
-from robojam.system.log_queue import logging_to, make_handlers
+from robojam.system.log_queue import logging_to, make_handlers, print_line
 from robojam.system.priority import raise_priority
 from robojam.system.service_manager import ServiceNotifier
 from robojam.system.shell import shell_quoted
+from robojam.web import port as web_port
+from robojam.web.port import WebError, WebPort
 from robojam.wire.dialects import OscReader
 from robojam.wire.echo import EchoDetector
 from robojam.wire.touchosc import Pad, Pads
@@ -88,7 +92,7 @@ def _assembling() -> Iterator[None]:
     """Raise AssemblyError for the errors of a model, a device or a port."""
     try:
         yield
-    except (ModelFileError, DeviceError, PortError, MidiError) as error:
+    except (ModelFileError, DeviceError, PortError, MidiError, WebError) as error:
         raise AssemblyError(str(error)) from error
 
 
@@ -183,6 +187,8 @@ def prepare_jam(options: Options) -> tuple[Options, Callable[[str], str]]:
         for output in map(parse_output, options.osc_out):
             udp.resolve(output.host, output.port)
         listener = Listener(*parse_address(options.osc_in))
+        if (pad := parse_web(options.web)) is not None:
+            web_port.check(*pad)
     listener.close()
     for handler in open_log(options):
         handler.close()
@@ -277,6 +283,9 @@ def assemble(options: Options, *, again: bool = False) -> Assembly:
                     ports := tuple(_midi_ports(now, reader.echo)), ports
                 ),
                 "sound": lambda now, _: PortGroup(tuple(_sound(now))),
+                "web": lambda now, _: PortGroup(
+                    ports := tuple(_web(now, lambda: engine, listener, patient=again)), ports
+                ),
             },
             models=models.names,
         )
@@ -404,6 +413,28 @@ def _midi_ports(
 ) -> list[MidiPorts]:
     wanted = options.midi_in or options.midi_out
     return [MidiPorts(options, everyone=everyone, echo=echo)] if wanted else []
+
+
+def _web(
+    options: Options, engine: Callable[[], Engine], listener: Listener, *, patient: bool
+) -> Iterator[WebPort]:
+    """Yield the port of pads in browsers, if they are asked for."""
+
+    def print_when_up(line: str) -> None:  # not on the loop's thread: a terminal may be slow
+        threading.Thread(target=print_line, args=(line, sys.stdout), daemon=True).start()
+
+    address = parse_web(options.web)
+    if address is not None:
+        yield WebPort(
+            address,
+            control=options.web_control,
+            osc=listener.address,
+            announce=options.announce,
+            player_of=lambda source: engine().player_of(source),
+            state=lambda: (engine().jam.turn, engine().live.settings),
+            on_up=print_when_up,
+            patient=patient,
+        )
 
 
 # -- a recording -----------------------------------------------------------------------------

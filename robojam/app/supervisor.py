@@ -8,6 +8,7 @@ engine, like a window. Closing the window ends the jam; its death does not.
 import json
 import math
 import os
+import secrets
 import selectors
 import signal
 import subprocess
@@ -31,6 +32,7 @@ from robojam.ports.udp import Endpoint
 from robojam.system.call_queue import CallQueue
 from robojam.system.child_process import NO_DISPLAY, ChildProcess, termination_signals
 from robojam.system.log_queue import print_line
+from robojam.web.port import TOKEN
 from robojam.window import Look
 from robojam.wire import osc
 
@@ -257,6 +259,8 @@ class Supervisor:
         self._engine: ChildProcess | None = None
         self._window: WindowProgram | None = None
         self._deaths = _Deaths()
+        # The pages in browsers come back with the token that they have.
+        self._env = os.environ | {TOKEN: secrets.token_urlsafe(12)}
         self._again = False  # an engine has died
         self._start_at = -math.inf  # when the engine is to be started; infinity: it runs
         self._status: int | None = None  # exit status; None while the jam goes on
@@ -306,8 +310,9 @@ class Supervisor:
         engine = None
         try:
             engine = ChildProcess(
-                "robojam", "serve", "--options", options, *more, "--until-eof"
-            )
+                "robojam", "serve", "--options", options, *more, "--until-eof",
+                env=self._env,
+            )  # fmt: skip
             engine.on_exit(lambda status: self._calls.put(lambda: self._engine_ended(status)))
         except (OSError, RuntimeError) as error:  # no process or thread more just now
             if engine is not None:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
 
 
+#: Port of the pad for browsers where --web stands alone.
+WEB_PORT: Final = "8080"
+
+
 class Declaration(Protocol):
     """Decorator that adds a parameter to a command."""
 
@@ -190,6 +194,10 @@ def _jam_option(row: Option, value_type: Any = None) -> Declaration:
     text += f" (default: {row.default_text})"
     if row.kind is bool:
         return option(f"--{row.name}/--no-{row.name}", text, field=row.field, default=None)
+    if row.field == "web":  # which may stand alone
+        return option(
+            f"--web {row.metavar}", text, field="web", is_flag=False, flag_value=WEB_PORT
+        )
     declaration, several = f"--{row.name} {row.metavar}", row.kind is tuple
     return option(declaration, text, value_type, field=row.field, multiple=several)
 

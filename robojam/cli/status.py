@@ -96,6 +96,11 @@ def _rows(account: Status) -> Iterator[tuple[str, str]]:
     midi = account.get("midi")
     for side, title in (("in", "MIDI in"), ("out", "MIDI out")):
         yield from _titled(title, _records(midi, side), _midi_port)
+    web = account.get("web")
+    if isinstance(web, dict):
+        pages = f"{_count(web.get('connections'))} open, {_count(web.get('players'))} play"
+        where = _text(web.get("url")) or "no pad can be opened now"
+        yield "pads", ", ".join(filter(None, (where, pages, _text(web.get("problem")))))
     sound = account.get("sound")
     if isinstance(sound, dict):
         device = _text(sound.get("name"))

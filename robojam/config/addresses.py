@@ -200,6 +200,14 @@ def parse_tuio(text: str, *, default_host: str) -> tuple[str, int] | None:
     return None if text == "none" else parse_address(text, default_host=default_host)
 
 
+def parse_web(text: str) -> tuple[str, int] | None:
+    """Return host and port of [HOST:]PORT, or None for none; "" is all addresses.
+
+    Raises ValueError.
+    """
+    return None if text == "none" else parse_address(text, default_host="")
+
+
 def quoted(value: object) -> str:
     """Return a value as text of one line, shortened to 60 characters."""
     try:
@@ -214,5 +222,6 @@ PARSERS: Final[dict[str, Callable[[str], object]]] = {
     "osc_in": parse_address,
     "osc_out": parse_output,
     "tuio_in": lambda text: parse_tuio(text, default_host="127.0.0.1"),
+    "web": parse_web,
     "touchosc": lambda text: text == LEARN or parse_pad(text),
 }

@@ -85,6 +85,11 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     touchosc: Annotated[tuple[str, ...], _list(
         "ADDRESS[=AXES][:LOW..HIGH]", "a pad of TouchOSC to receive touches from, or learn: "
         "the next one touched", " or learn")] = ()
+    web: Annotated[str, _meta(
+        "serve a pad for browsers at this port, or none; without a host, at all addresses of "
+        "this machine; alone: 8080", "[HOST:]PORT", "[HOST:]PORT or none")] = "none"
+    web_control: Annotated[bool, _switch(
+        "let the pads in browsers control the jam")] = False
     control: Annotated[tuple[str, ...], _list(
         "HOST[/MASK]", "a host or a network beyond this machine that may control the jam; "
         "others may only play")] = ()

@@ -106,7 +106,10 @@ class Engine:
         is_here, call = endpoint.is_here, self.calls.put
         self._answers = Answers(endpoint.send, is_here)
         self._recordings = RateLimiter(*_RECORDINGS)
-        self._roles = Roles(options.control, options.role_rules, is_here=is_here)
+        self._roles = Roles(
+            options.control, options.role_rules, is_here=is_here,
+            pads_control=options.web_control,
+        )  # fmt: skip
         self._monitors = Monitors(endpoint.send, self._reader.echo, is_here=is_here)
         self._takes = takes = Takes(options, on_trouble=call)
         self._publisher = Publisher(
@@ -145,6 +148,11 @@ class Engine:
     def jam(self) -> JamLike:
         """The jam of the present take."""
         return self.live.jam
+
+    def player_of(self, source: str) -> str | None:
+        """Return the name of the player at a source; None where it is no player."""
+        sender = self._humans.senders.get(source)
+        return None if sender is None else sender.name
 
     def _collect_ports(self) -> None:
         """Use the ports that there are now."""
@@ -267,8 +275,9 @@ class Engine:
                     self._control(request, source, arrival, sender, role)
                 case native.Subscribe() if sender:
                     self._subscribe(request, arrival, sender)
-                case native.Alive() if sender:
-                    self._humans.alive(request.ids, source, arrival, sender[1])
+                case native.Alive():
+                    port = sender[1] if sender else None
+                    self._humans.alive(request.ids, source, arrival, port)
                 case native.LearnPad():
                     self._reader.learn_pad()
                 case native.PreviewTouch() if sender:

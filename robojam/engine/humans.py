@@ -110,12 +110,17 @@ class Humans:
             jam.plain(t, who, touch.x, touch.y, touch.dt, finger=touch.id)
         else:
             place = touch.x, touch.y
-            jam.finger(t, who, touch.id, touch.phase, *place, pressure=touch.pressure)
+            jam.finger(
+                t, who, touch.id, touch.phase, *place,
+                own_dt=touch.own_dt, pressure=touch.pressure,
+            )  # fmt: skip
         if jam.is_out(who) != player.is_out:
             player.is_out = not player.is_out
             self._report_out(player)
 
-    def alive(self, fingers: Sequence[int], source: str, arrival: float, port: int) -> None:
+    def alive(
+        self, fingers: Sequence[int], source: str, arrival: float, port: int | None
+    ) -> None:
         """Lift the fingers of a source that are not among those that it still has down."""
         if self.senders.get(source) is not None:
             player = self._admit(source, arrival)  # at its rate

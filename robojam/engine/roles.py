@@ -15,6 +15,7 @@ from typing import Final
 from robojam.config.networks import Network, parse_network
 from robojam.config.roles import Role, RoleRules
 from robojam.controls import CONTROLS, RefusedError
+from robojam.limits import host_of
 from robojam.system.shell import shell_quoted
 from robojam.wire import native
 from robojam.wire.midi.port_names import matches
@@ -55,13 +56,16 @@ class Roles:
         rules: RoleRules | None = None,
         *,
         is_here: Callable[[str], bool],
+        pads_control: bool = False,
     ) -> None:
         """Start with networks whose hosts may control, and rules for all others.
 
-        is_here says whether a host is this machine, for certain. Names of hosts have been
-        replaced by their addresses.
+        pads_control: players at pads in browsers may control the jam, too. is_here says
+        whether a host is this machine, for certain. Names of hosts have been replaced by
+        their addresses.
         """
         self._is_here, self._rules = is_here, rules or RoleRules()
+        self._pads_control = pads_control
         named = [(who, role) for who, role in self._rules.address.items()]
         networks = [
             *((parse_network(who), Role.HOST) for who in control),
@@ -94,6 +98,9 @@ class Roles:
             return role
         if role is Role.PLAYER and _is_own(request, name):
             return role
+        is_control = isinstance(request, native.Control)
+        if is_control and self._pads_control and role is Role.PLAYER and _is_pad(source):
+            return Role.HOST
         self.refused[role] += 1
         raise RefusedError(NOT_ALLOWED, self._advice(request, source, role))
 
@@ -107,6 +114,8 @@ class Roles:
         if kind == "midi":
             roles = [role for who, role in self._rules.midi.items() if matches(who, [rest])]
             return roles[0] if roles else Role.HOST
+        if _is_pad(source):
+            return self._of_host(host_of(source) or "")
         if kind == "tuio":
             rest = _NUMBERED.sub("", rest)
             host, _, name = rest.partition("/")
@@ -127,7 +136,7 @@ class Roles:
         if kind in ("midi", "tuio"):
             table, who = kind, rest
         else:
-            table, who = "address", source
+            table, who = "address", host_of(source) or source
         line = f'{json.dumps(who)} = "%s" under [{table}] in the file of roles'
         if role is Role.WATCHER:
             return f"a watcher may only watch; to let it play: {line % Role.PLAYER:.200}"
@@ -143,6 +152,11 @@ def _size(rule: tuple[Network | str, Role]) -> tuple[float, int]:
     """Return the size of a rule's network: the smallest decides; of one network, the least."""
     network, role = rule
     return network.size if isinstance(network, Network) else math.inf, _RANK[role]
+
+
+def _is_pad(source: str) -> bool:
+    """Return whether a source is a pad in a browser."""
+    return source.startswith("web:")
 
 
 def _is_per_player(request: native.Control) -> bool:

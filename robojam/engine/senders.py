@@ -1,10 +1,11 @@
 """Senders of touches: which player each one is, and which of its fingers are down. Pure.
 
-A sender is a host, a TUIO source or a MIDI connection, by the name that its port gives it:
-``10.0.0.7``, ``tuio:10.0.0.7/NAME``, ``midi:NAME``. This is the one place that knows them. It
-gives them their players' names, and forgets them. Packets of a network may be lost, doubled
-or come late, so it also finds what must not reach the jam: a touch that came twice, and a
-finger whose lift was lost. Times are instants of the engine's clock, in seconds.
+A sender is a host, a TUIO source, a MIDI connection or a pad in a browser, by the name that its
+port gives it: ``10.0.0.7``, ``tuio:10.0.0.7/NAME``, ``midi:NAME``, ``web:10.0.0.7/3``. This is
+the one place that knows them. It gives them their players' names, and forgets them. Packets of
+a network may be lost, doubled or come late, so it also finds what must not reach the jam: a
+touch that came twice, and a finger whose lift was lost. Times are instants of the engine's
+clock, in seconds.
 
 docs/limits.md lists the limits, with their reasons.
 """
@@ -492,5 +493,5 @@ class Senders:
 
 
 def _is_lossy(source: str) -> bool:
-    """Return whether a source is a host that sends touches itself, not TUIO or MIDI."""
-    return not source.startswith(("midi:", "tuio:"))
+    """Return whether a source is a host that sends touches itself: not TUIO, MIDI or a pad."""
+    return not source.startswith(("midi:", "tuio:", "web:"))

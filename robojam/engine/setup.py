@@ -32,6 +32,7 @@ GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "osc": ("osc-out",),
     "midi": ("midi-in", "midi-out"),
     "sound": ("sound", "sound-out"),
+    "web": ("web",),
     "voices": ("voices",),
 }
 _GROUP_OF: Final = {name: group for group, names in GROUPS.items() for name in names}

@@ -111,6 +111,8 @@ class Status:
             status |= port.status()
         if not here:
             del status["sessions"]
+            if "web" in status:
+                del status["web"]["url"]  # whoever has it may play
             status["recording"] = Path(status["recording"]).name
             status["trouble"] = ["a recording fails"] if status["trouble"] else []
             for player in (*status["players"], *status["echo"]):

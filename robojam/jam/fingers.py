@@ -26,8 +26,9 @@ class FingerEvent(Struct, frozen=True):
     """Touch of a human's finger, and how the model is fed it.
 
     fed_as_move is None for a touch that is no part of the stream that the model is fed, else
-    whether it is a move there. own_dt is the dt of the player's own clock, in seconds, where
-    it has one that disagrees with arrival.
+    whether it is a move there. own_dt is the time by the player's own clock, in seconds, since
+    its touch that the model was fed last; None where it has no clock that disagrees with
+    arrival, or where the model was fed another player's touch since.
     """
 
     t: float
@@ -43,7 +44,17 @@ class Fingers:
     from its next touch on, as a landing. A touch that is not to be heard leaves that to others.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, since_fed: bool = True) -> None:
+        """Start with none. since_fed: own_dt counts from the touch that was fed last.
+
+        Otherwise it counts from the player's last touch, of any finger, as in recordings that
+        were made by earlier rules.
+        """
+        self._since_fed = since_fed
+        #: Player whose touch the model was fed last; None where the machine has played since.
+        self.fed_who: str | None = None
+        # The time since then by that player's clock, and whether that is its own, not arrival.
+        self._own_time, self._has_own_time = 0.0, False
         self._down: dict[Key, _Finger] = {}
         self._lifts: dict[Key, float] = {}  # of fingers that lift by themselves (no phases)
         self._touched_at: dict[str, float] = {}
@@ -154,6 +165,15 @@ class Fingers:
         fed_as_move = None
         if heard and key == self._fed:
             fed_as_move, self._feed_landing = moving, False
+        if self._since_fed:
+            since_fed = None
+            if who == self.fed_who:
+                self._own_time += dt
+                self._has_own_time |= own is not None
+                since_fed = self._own_time if self._has_own_time else None
+            if fed_as_move is not None:
+                self.fed_who, self._own_time, self._has_own_time = who, 0.0, False
+            own = since_fed
         touch = Touch(x, y, dt, phase, finger, who, pressure)
         events.append(FingerEvent(t, touch, fed_as_move, own))
         return events

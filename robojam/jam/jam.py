@@ -36,8 +36,9 @@ _BUSY = 0.25
 #: Landings of humans that are remembered, to say who played what comes back, and when.
 _LANDINGS = 4096
 #: Version of the rules by which a jam is played. A recording holds it, and regenerates by its
-#: own. 1: what visitors delay an answer by is forgotten with each answer; 2: it is not.
-RULES: Final = 2
+#: own. 1: what visitors delay an answer by is forgotten with each answer; 2: it is not. 3: the
+#: time by a player's own clock counts from its touch that the model was fed last.
+RULES: Final = 3
 
 
 class Jam:
@@ -86,7 +87,7 @@ class Jam:
         self.fair = FairTurns(regains=rules >= 2)
         #: Names of the players who are visitors, at any time; all others are hosts.
         self.visitors = self.fair.visitors
-        self._fingers = Fingers()
+        self._fingers = Fingers(since_fed=rules >= 3)
         self._history = History(player.voices)
         self._prepare_at = math.inf
         self._planning = Planning(self.counts)
@@ -795,6 +796,7 @@ class Jam:
         self._history.add_when_due(self.clock.t, self._snapshot)
         if self.mode.feeds_machine:
             self.fed_at = self.clock.t
+            self._fingers.fed_who = None
         self.voices.play(voice, feed=self.mode.feeds_machine)
         self.mode.machine_played(self, voice)
 

@@ -202,9 +202,13 @@ class JamLike(Protocol):
         x: float = 0.0,
         y: float = 0.0,
         *,
+        own_dt: float | None = None,
         pressure: float | None = None,
     ) -> None:
-        """Handle a human's finger; pressure is that of its touch."""
+        """Handle a human's finger; own_dt where the player has its own clock, in seconds.
+
+        pressure is that of its touch.
+        """
 
     def plain(
         self,

@@ -1,6 +1,7 @@
 """Discovery of OSC programs on the network, by zeroconf (RFC 6762, RFC 6763).
 
 The engine announces itself, and other programs are found, as services of type `_osc._udp`.
+Where it has a web server, that is announced as `_oscjson._tcp`, for OSCQuery.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from zeroconf import ServiceInfo, Zeroconf
 
 SERVICE: Final = "_osc._udp.local."
+#: Service of OSCQuery: what an engine can do, as JSON over HTTP.
+OSC_QUERY: Final = "_oscjson._tcp.local."
 #: Port that an engine listens at unless told otherwise: it is not in its name.
 _USUAL_PORT: Final = 5005
 #: Seconds that browsing takes. A program that has answered by multicast answers again only
@@ -79,13 +82,13 @@ def addresses() -> list[str]:
 
 
 @contextmanager
-def announced(host: str, port: int) -> Iterator[None]:
-    """Announce an engine that listens at HOST:PORT while the block runs, without waiting.
+def announced(host: str, port: int, *, service: str = SERVICE) -> Iterator[None]:
+    """Announce a service at HOST:PORT while the block runs, without waiting.
 
     A process of its own does it: on a busy network there is much to read and to answer, which
     would delay the engine's deadlines.
     """
-    arguments = ("robojam.ports.discovery", host, str(port))
+    arguments = ("robojam.ports.discovery", host, str(port), service)
     process = ChildProcess(*arguments, stdout=subprocess.DEVNULL)
     try:
         yield
@@ -93,15 +96,15 @@ def announced(host: str, port: int) -> Iterator[None]:
         process.end(_PATIENCE)
 
 
-def main(host: str, port: str) -> None:
+def main(host: str, port: str, kind: str = SERVICE) -> None:
     """Announce until standard input ends, as it does when the engine ends or is killed."""
     from zeroconf import Error, ServiceInfo
 
     machine = socket.gethostname().partition(".")[0]
     try:
         service = ServiceInfo(
-            SERVICE,
-            f"{_name(machine, int(port))}.{SERVICE}",
+            kind,
+            f"{_name(machine, int(port))}.{kind}",
             port=int(port),
             parsed_addresses=_announced_addresses(host),
             properties={"program": "robojam", "version": __version__},
@@ -150,8 +153,13 @@ def _network(host: str = "::") -> Iterator[Zeroconf]:
         network.close()
 
 
-def browse() -> list[DiscoveredReceiver]:
-    """Return the OSC receivers that answer on the network within _BROWSING seconds.
+def can_announce(*hosts: str) -> bool:
+    """Return whether what listens at these hosts can be announced to other machines."""
+    return is_installed() and all(map(reaches_network, hosts))
+
+
+def browse(service: str = SERVICE) -> list[DiscoveredReceiver]:
+    """Return the programs that offer a service on the network within _BROWSING seconds.
 
     Every question is sent by multicast (QM). A browser's usual first question asks for a
     unicast answer (QU). That goes to port 5353 of this machine, where the system gives it to
@@ -168,15 +176,15 @@ def browse() -> list[DiscoveredReceiver]:
 
     multicast = DNSQuestionType.QM
     with _network() as network:
-        browser = ServiceBrowser(network, SERVICE, [on_change], question_type=multicast)
+        browser = ServiceBrowser(network, service, [on_change], question_type=multicast)
         time.sleep(_BROWSING)
         services = {
-            name: network.get_service_info(SERVICE, name, 500, multicast)
+            name: network.get_service_info(service, name, 500, multicast)
             for name in sorted(names)[:_MOST]
         }
         browser.cancel()
     return sorted(
-        DiscoveredReceiver(name.removesuffix("." + SERVICE), hosts[0], info.port)
+        DiscoveredReceiver(name.removesuffix("." + service), hosts[0], info.port)
         for name, info in services.items()
         if info is not None and info.port and (hosts := _by_preference(info))
     )

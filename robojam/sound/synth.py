@@ -42,6 +42,16 @@ SOFTEST = 0.2
 FADER = 0.03
 
 
+def brightness(y: float, energy: float) -> float:
+    """Return a brightness (0..1) that grows with height on the surface and with speed."""
+    return min(1.0, 0.08 + 0.72 * (1.0 - y) + 0.25 * energy)
+
+
+def landing_velocity(force: float) -> float:
+    """Return the velocity (0..1) of a landing of a force of 0..1."""
+    return 0.55 + 0.45 * force
+
+
 class Synth:
     """Instruments of all players, which play touches and follow the controls of the sound."""
 
@@ -102,7 +112,7 @@ class Synth:
         speed = 0.0 if touch.phase is Phase.UP else self._speed(touch, dt)
         if touch.phase is Phase.MOVE and place is not None:
             energy = max(1.0 - math.exp(-speed / FAST), touch.pressure or 0.0)
-            self.voices.slide(place, self._note(touch), self._brightness(touch, energy), energy)
+            self.voices.slide(place, self._note(touch), brightness(touch.y, energy), energy)
             return
         if place is not None:
             self.voices.lift(place)
@@ -119,8 +129,8 @@ class Synth:
             instrument_of(touch.who, self._instruments),
             machine=machine,
             note=self._note(touch),
-            brightness=self._brightness(touch, 0.3 * force),
-            velocity=0.55 + 0.45 * force,
+            brightness=brightness(touch.y, 0.3 * force),
+            velocity=landing_velocity(force),
             level=level,
             pan=(PAN if machine else -PAN) + WIDTH * (touch.x - 0.5),
             offset=offset,
@@ -137,11 +147,6 @@ class Synth:
     def _note(self, touch: Touch) -> float:
         pitches = range_of(touch.who, self._ranges)
         return pitches.quantised(pitches.pitch(touch.x), self._scale, SOUND_KEY)
-
-    @staticmethod
-    def _brightness(touch: Touch, energy: float) -> float:
-        """Return a brightness (0..1) that grows with height on the surface and with speed."""
-        return min(1.0, 0.08 + 0.72 * (1.0 - touch.y) + 0.25 * energy)
 
     def _speed(self, touch: Touch, dt: float) -> float:
         """Return a player's speed in screens a second, also from finger to finger."""

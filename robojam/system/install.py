@@ -12,6 +12,7 @@ from robojam.system.shell import quote
 
 #: The extra of robojam that brings each package, by the name under which it is imported.
 EXTRAS: Final = {
+    "aiohttp": "web",
     "matplotlib": "posters",
     "sklearn": "report",
     "tensorboardX": "report",

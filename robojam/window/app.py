@@ -41,7 +41,7 @@ from robojam.window.input.keys import POSITIONS, key_names
 from robojam.window.input.touch_devices import TouchDevices
 from robojam.window.recordings.library import RecordingsPanel
 from robojam.window.recordings.preview import PreviewPlayer
-from robojam.window.view import setup_panel
+from robojam.window.view import setup_panel, web_panel
 from robojam.window.view.display import (
     FullScreen,
     configure_sdl,
@@ -214,7 +214,8 @@ class App:
         if self.keyboard.is_sliding:
             self._send_touches(self.keyboard.slide(self.fingers, now))
         setup = self.actions.setup
-        panel = setup_panel.panel_of(self.state, setup.page) or panel_of(
+        panel = setup_panel.panel_of(self.state, setup.page) or web_panel.panel_of(self.state)
+        panel = panel or panel_of(
             self.state, entries=self.recordings.entries, page=self.actions.page,
             playback=playback, full=self.full_screen.is_on, busy=self.recordings.busy,
         )  # fmt: skip

@@ -1,4 +1,7 @@
-"""Actions of the setup panel: what is chosen there is sent to the engine, which reports it."""
+"""Actions of the panels of setup and web pad: what is chosen is sent to the engine.
+
+The engine reports what it has become.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,19 @@ from robojam.config.addresses import parse_output
 from robojam.window.client.link import MessageSender
 from robojam.window.client.setup import Choice
 from robojam.window.client.state import WindowState
-from robojam.window.view import setup_panel
+from robojam.window.view import setup_panel, web_panel
 
 #: Seconds between questions for the setup while its panel is open: devices come and go.
 ASK_INTERVAL = 1.0
+#: Port of the web pad that the window starts.
+WEB_PORT = "8080"
 #: Longest address that can be typed.
 MAX_ADDRESS = 120
 
 
 @dataclass(slots=True)
 class SetupActions:
-    """Performs the actions of the setup panel."""
+    """Performs the actions of the setup panel, and of the web pad's."""
 
     state: WindowState
     sender: MessageSender
@@ -31,12 +36,16 @@ class SetupActions:
         """Whether the panel is open, or one of its lists."""
         return self.state.view.panel.partition(":")[0] == setup_panel.NAME
 
+    @property
+    def _asks(self) -> bool:
+        return self.is_open or self.state.view.panel == web_panel.NAME
+
     def advance(self, now: float) -> float:
-        """Ask for the setup while its panel is open; return when to call again.
+        """Ask for the setup while a panel shows it; return when to call again.
 
         An engine answers to its own machine alone.
         """
-        if not self.is_open or self.state.remote:
+        if not self._asks or self.state.remote:
             return float("inf")
         if now - self._asked_at >= ASK_INTERVAL:
             self._asked_at = now
@@ -44,10 +53,16 @@ class SetupActions:
         return self._asked_at + ASK_INTERVAL
 
     def perform(self, name: str, argument: str, now: float) -> bool:
-        """Perform an action; return whether it is one of this panel."""
+        """Perform an action; return whether it is one of these panels."""
         view, setup = self.state.view, self.state.setup
         if name == setup_panel.NAME:
             self.open("" if self.is_open else setup_panel.NAME)
+        elif name == web_panel.NAME:
+            self.open("" if view.panel == web_panel.NAME else web_panel.NAME)
+            if view.panel and not (self.state.web.url or self.state.remote):
+                self._set("web", WEB_PORT)
+        elif name in ("web-start", "web-stop"):
+            self._set("web", WEB_PORT if name == "web-start" else "none")
         elif name == "setup-open":
             self.open(f"{setup_panel.NAME}:{argument}" if argument else setup_panel.NAME)
         elif name in ("setup-page", "choose", "style", "voices", "type-address"):

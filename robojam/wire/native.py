@@ -31,7 +31,8 @@ _MAX_PREVIEW_WAIT = 1.0
 class Finger(Struct, frozen=True):
     """Finger that lands, slides or lifts at x, y (0..1); clipped: these were out of range.
 
-    pressure is 0..1 where it is measured, else None.
+    pressure is 0..1 where it is measured, else None. own_dt is the time in seconds since its
+    player's last touch, where the player has its own clock.
     """
 
     phase: Phase
@@ -40,6 +41,7 @@ class Finger(Struct, frozen=True):
     y: float = 0.0
     clipped: bool = False
     pressure: float | None = None
+    own_dt: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

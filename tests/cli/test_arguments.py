@@ -47,6 +47,7 @@ def test_every_option_is_on_the_command_line_and_in_toml_under_one_name(tmp_path
         "model": "m.safetensors", "device": "cpu", "voices": 4, "seed": 2**63 - 1,
         "osc-in": "0.0.0.0:0", "osc-out": ["h:1/native", "10.0.0.2:65535"], "osc-ahead": 20,
         "tuio-in": "none", "touchosc": ["/1/xy=y,x", "learn"], "announce": False,
+        "web": "0.0.0.0:80", "web-control": True,
         "midi-in": ["Seaboard", "Pedal/pedal"], "midi-out": ["Surge/mpe", "virtual:it/scale"],
         "sound": False, "sound-out": "Headphones", "record": False, "sessions": "jams",
         "log": "log.txt", "verbose": True, "mode": "duet", "scale": "minor",
@@ -174,3 +175,10 @@ def test_each_command_of_the_list_has_a_help_that_fits_80_columns(name, capsys, 
 def test_every_command_of_the_readme_is_in_the_list():
     readme = (Path(arguments.__file__).parents[2] / "README.md").read_text("utf-8")
     assert set(re.findall(r"`robojam ([a-z]+)", readme)) <= set(COMMANDS)
+
+
+def test_pad_for_browsers_without_an_address_has_the_usual_port():
+    assert options("--web").web == "8080"
+    assert options("--web", "--no-sound").web == "8080"
+    assert options("--web", "127.0.0.1:9000").web == "127.0.0.1:9000"
+    assert options().web == "none"

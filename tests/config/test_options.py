@@ -85,6 +85,8 @@ def test_defaults_are_those_of_the_contract():
         "roles": None,
         "role-rules": None,
         "tuio-in": "3333",
+        "web": "none",
+        "web-control": False,
         "osc-ahead": 0.0,
         "touchosc": (),
         "announce": True,

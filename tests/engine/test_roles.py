@@ -58,6 +58,10 @@ def driven(tmp_path):
         ("192.168.7.3", HOST),  # --control
         ("fd00::1", Role.WATCHER),
         ("fe80::1%eth0", HOST),
+        ("web:127.0.0.1/3", HOST),  # a pad in a browser, by its address
+        ("web:10.0.0.7/3", PLAYER),
+        ("web:10.0.9.9/3", Role.WATCHER),
+        ("web:fe80::1%eth0/3", HOST),
         ("fe80::1%eth1", Role.WATCHER),
         ("tuio:10.0.0.7/anything", PLAYER),
         ("tuio:10.0.9.9", Role.WATCHER),
@@ -294,3 +298,29 @@ def test_thousands_of_invented_names_are_refused_and_the_status_is_answered(driv
     d.send("/robojam/status", sender=HERE)
     (answer,) = (m for m in d.take() if m.name == "status")
     assert len(answer.args[0]) < 4000
+
+
+@pytest.mark.parametrize(("pads_control", "source", "request_", "role"), [
+    (True, "web:10.0.0.7/3", native.Control("mode", "duet"), HOST),
+    (True, "web:10.0.0.7/3", native.Finger(Phase.DOWN, 1), PLAYER),
+    (True, "web:10.0.0.7/3", native.SetupChange("web", '"none"'), None),
+    (True, "web:10.0.9.9/3", native.Control("mode", "duet"), None),
+    (True, "10.0.0.7", native.Control("mode", "duet"), None),
+    (False, "web:10.0.0.7/3", native.Control("mode", "duet"), None),
+])  # fmt: skip
+def test_pads_set_controls_and_nothing_else_where_they_may(
+    pads_control, source, request_, role
+):
+    roles = Roles((), RULES, is_here=is_here, pads_control=pads_control)
+    if role is not None:
+        assert roles.check(request_, source, None, 0.0) is role
+        return
+    with pytest.raises(RefusedError, match="not allowed"):
+        roles.check(request_, source, None, 0.0)
+
+
+def test_pad_that_is_refused_is_told_by_its_address_what_to_type():
+    roles = Roles((), RULES, is_here=is_here)
+    with pytest.raises(RefusedError) as refused:
+        roles.check(native.Control("mode", "duet"), "web:10.0.0.7/3", None, 0.0)
+    assert "--control 10.0.0.7" in refused.value.about

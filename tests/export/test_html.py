@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from support import EXAMPLES
-from support.browser import CHROMIUM, browser
 from support.commands import refusal, run
+from support.page_file import CHROMIUM, browser
 from support.recordings import HEADER
 
 from robojam.export import html, rice, wav

@@ -294,3 +294,44 @@ def test_arrival_decides_the_lift_of_a_player_with_an_own_clock() -> None:
     assert len(list(fingers.lift(1.0 + LIFT_AFTER))) == 1
     landing = only(plain(fingers, 1.4, 0.02))  # a move of an absent finger
     assert (landing.touch.phase, landing.fed_as_move, landing.own_dt) == (DOWN, False, 0.02)
+
+
+# -- a player's own clock ----------------------------------------------------------------------
+
+
+def own_clock(
+    fingers: Fingers, t: float, finger: int, dt: float, who: str = "human"
+) -> FingerEvent:
+    events = fingers.finger(t, who, finger, MOVE, 0.5, 0.5, own_dt=dt)
+    assert not isinstance(events, str), events
+    return only(events)
+
+
+def test_own_clock_counts_from_the_touch_that_was_fed_last() -> None:
+    fingers = Fingers()
+    own_clock(fingers, 1.0, 1, 0.0)
+    own_clock(fingers, 1.0, 2, 0.0)  # lands, and is fed from now on
+    # Two frames that arrive at once, each of both fingers.
+    own_clock(fingers, 2.0, 1, 0.25)
+    assert own_clock(fingers, 2.0, 2, 0.0).own_dt == 0.25
+    own_clock(fingers, 2.0, 1, 0.5)
+    assert own_clock(fingers, 2.0, 2, 0.0).own_dt == 0.5
+
+
+def test_own_clock_of_a_player_is_none_after_another_was_fed() -> None:
+    fingers = Fingers()
+    own_clock(fingers, 1.0, 1, 0.0)
+    own_clock(fingers, 1.5, 1, 0.0, "human2")
+    play(fingers, 1.75, DOWN, 2)
+    assert own_clock(fingers, 2.0, 2, 0.125).own_dt == 0.125
+    fingers.fed_who = None
+    assert own_clock(fingers, 2.5, 2, 0.25).own_dt is None
+    assert own_clock(fingers, 3.0, 2, 0.25).own_dt == 0.25
+
+
+def test_own_clock_of_earlier_rules_counts_from_the_last_touch_of_any_finger() -> None:
+    fingers = Fingers(since_fed=False)
+    own_clock(fingers, 1.0, 1, 0.0)
+    own_clock(fingers, 1.0, 2, 0.0)
+    assert own_clock(fingers, 2.0, 1, 0.25).own_dt == 0.25
+    assert own_clock(fingers, 2.0, 2, 0.0).own_dt is None

@@ -20,7 +20,7 @@ from support.takes import Take
 
 from robojam.controls import Settings
 from robojam.jam.events import ControlChanged, Event, TouchPending, TouchPlayed, TurnChanged
-from robojam.jam.jam import Jam
+from robojam.jam.jam import RULES, Jam
 from robojam.jam.modes import EARLIER_MODES
 from robojam.jam.protocols import Proposal
 from robojam.sessions.regenerate import first_difference, regenerate
@@ -1100,6 +1100,7 @@ def test_recording_of_any_jam_is_regenerated_exactly(
         build="",
         seed=0,
         options={"follow": Settings().follow, **start},
+        rules=RULES,
     )
     session = Session(header, tuple(events))
     voices = start.get("voices", 1)

@@ -11,7 +11,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
-from support.engine import PATIENCE, command, serving
+from support.engine import PATIENCE, command, first_line, serving
 
 from robojam.cli import main
 from robojam.ports import discovery
@@ -60,6 +60,23 @@ def test_engine_that_reaches_the_network_is_announced_until_it_ends(tmp_path):
         end = time.monotonic() + PATIENCE
         while port in seen():
             assert time.monotonic() < end
+
+
+@network
+def test_web_server_of_an_engine_that_reaches_the_network_is_announced_for_osc_query(tmp_path):
+    pytest.importorskip("aiohttp")
+    web = ("--web", "0.0.0.0:0")
+    with (
+        serving(tmp_path, *web, osc_in="0.0.0.0:0") as engine,
+        serving(tmp_path, *web) as alone,  # what it tells could not be used
+    ):
+        lines = [first_line(each.process) for each in (engine, alone)]
+        ports = [line.split("/")[2].rpartition(":")[2] for line in lines]
+        end, found = time.monotonic() + PATIENCE, set[int]()
+        while int(ports[0]) not in found:
+            assert time.monotonic() < end, found
+            found = {each.port for each in discovery.browse(discovery.OSC_QUERY)}
+        assert int(ports[1]) not in found
 
 
 @network

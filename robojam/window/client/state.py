@@ -23,6 +23,7 @@ from robojam.window.client.own_touches import OwnTouches
 from robojam.window.client.ports import MAX_ENTRIES, EnginePorts, plain
 from robojam.window.client.setup import EngineSetup, parse_setup
 from robojam.window.client.strokes import Strokes
+from robojam.window.client.web_pad import WebPad, parse_web_pad
 from robojam.window.input.keys import US_KEY_NAMES
 from robojam.wire.osc import Message
 
@@ -47,6 +48,8 @@ _NAMED = 3
 _NUMBERS = frozenset(("seed", *SETTINGS)) - {*_TEXTS}
 #: Controls that an engine refuses while it plays a recording.
 _LIVE_ONLY = frozenset(name for name, row in CONTROLS.items() if not row.replay)
+#: Panels that are of use to a host alone.
+_HOST_PANELS = ("setup", "web")
 _EVENTS = {
     "answer": "the machine was asked to answer",
     "reset": "the machine has forgotten what it heard",
@@ -178,6 +181,7 @@ class WindowState:
     memories: tuple[str, ...] = ()
     sessions: str = ""
     ports: EnginePorts = field(default_factory=EnginePorts)
+    web: WebPad = field(default_factory=WebPad)
     setup: EngineSetup | None = None  # None until the engine has been asked
     has_played: bool = False
     late_ms: float = 0.0
@@ -234,10 +238,10 @@ class WindowState:
         """
         name, _, argument = action.partition(":")
         control = argument.partition(":")[0] if name in ("slide", "step") else name
-        if self.replaying and (name == "setup" or control in _LIVE_ONLY):
+        if self.replaying and (name in _HOST_PANELS or control in _LIVE_ONLY):
             return "while a recording plays, use pause, panic and volume"
         is_own = self.role == Role.PLAYER and control == "instrument" and argument != "ai"
-        if self.role == Role.HOST or is_own or control not in (*CONTROLS, "setup"):
+        if self.role == Role.HOST or is_own or control not in (*CONTROLS, *_HOST_PANELS):
             return ""
         may = "play" if self.role == Role.PLAYER else "watch"
         address = self.address or "ADDRESS"
@@ -490,6 +494,7 @@ class WindowState:
         if isinstance(sessions := status.get("sessions"), str):
             self.sessions = sessions
         self.ports.update(status, now)
+        self.web = parse_web_pad(status.get("web"))
         if "recording" in status:
             self._set_recording(status["recording"], now, utc)
         troubles = status.get("trouble")

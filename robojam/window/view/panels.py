@@ -24,7 +24,7 @@ class PanelCell:
 
     width_share is its share of the row's width. fill (0..1) shows the value of a dial.
     disabled cells have no action at the moment. typed: the text is being typed, and its end is
-    shown where there is no room for all.
+    shown where there is no room for all. code: a text whose QR code the cell is.
     """
 
     text: str
@@ -36,6 +36,7 @@ class PanelCell:
     width_share: float = 1.0
     disabled: bool = False
     typed: bool = False
+    code: str = ""
 
 
 Row = tuple[PanelCell, ...]
@@ -63,6 +64,7 @@ HELP: tuple[tuple[tuple[str, ...], str], ...] = (
      "your instrument, the machine's, scale, range of pitch"),
     (("record", "sessions"), "start or stop recording, list of recordings"),
     (("controls", "setup", "forecast"), "all controls, devices, the glow of the forecast"),
+    (("web",), "phones play, too: the QR code of the web pad"),
     (("theme", "turn", "fullscreen"), "theme, rotate, full screen"),
     (("typing",), "the letter keys play, or control again"),
     (("help", "escape", "quit"), "this help, close what is open, quit"),
@@ -133,7 +135,7 @@ def _control_rows(state: WindowState, *, full: bool) -> tuple[Row, ...]:
          PanelCell("full screen", "fullscreen", "on" if full else "off"),
          PanelCell("panic", "panic", role=ColourRole.ALERT)),
         (PanelCell("recordings", "sessions"), PanelCell("devices", "setup"),
-         PanelCell("help", "help"),
+         PanelCell("phones", "web"), PanelCell("help", "help"),
          PanelCell("quit", "quit"), PanelCell("close", "close")),
     )  # fmt: skip
 

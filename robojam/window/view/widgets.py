@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pygame
 
 from robojam.window.view.panels import Panel, PanelCell
+from robojam.window.view.qr_code import draw_qr_code
 from robojam.window.view.sprites import shape_sprite
 from robojam.window.view.text import TextRenderer
 from robojam.window.view.text_fit import (
@@ -23,6 +24,8 @@ from robojam.window.view.theme import Colour, Metrics, Theme, mix
 
 #: Smallest text of a panel, as a share of that in the frame.
 _LEAST_TEXT = 0.5
+#: Height of a QR code, in rows of text.
+_CODE_ROWS = 11.0
 #: Characters of a button's text for which its panel becomes wider, or its text smaller.
 _LONGEST = 40
 
@@ -191,7 +194,7 @@ class Widgets:
         Where not all rows fit, one part of them is drawn, with a button for the next.
         """
         least = max(7, round(self.metrics.text * _LEAST_TEXT))
-        row_count = sum(3.0 if row[0].action == "scrub" else 1.0 for row in panel.rows)
+        row_count = sum(map(_height, panel.rows))
         for size in range(max(self.metrics.text, least), least - 1, -1):
             pad, gap = round(size * 0.8), max(2, round(size * 0.4))
             needed_width = max(self._min_width(row, size, gap) for row in panel.rows) + 2 * pad
@@ -219,8 +222,10 @@ class Widgets:
         place = pygame.Rect(
             backdrop.left + pad, backdrop.top + pad, backdrop.width - 2 * pad, 0
         )
-        for row in rows:
-            place.height = step * (3 if row[0].action == "scrub" else 1)
+        for index, row in enumerate(rows):
+            below = sum(round(step * _height(each)) + gap for each in rows[index + 1 :])
+            room = backdrop.bottom - pad - place.top - below  # less where not all rows fit
+            place.height = max(step, min(round(step * _height(row)), room))
             self._draw_cells(row, place, size, gap)
             place.top += place.height + gap
         return backdrop
@@ -249,7 +254,9 @@ class Widgets:
             width = unit_width * cell.width_share
             box = pygame.Rect(round(left), row_box.top, round(width), row_box.height)
             left += width + gap
-            if cell.action == "scrub":
+            if cell.code:
+                draw_qr_code(self.screen, cell.code, box)
+            elif cell.action == "scrub":
                 self._add_hit_box(box, cell.action, travel=box.width, absolute=True)
             else:
                 self._draw_cell(cell, box, size)
@@ -282,3 +289,10 @@ class Widgets:
             position = (box.right - pad - measure(value_text), box.centery)
             role = ColourRole.TEXT if cell.fill is not None else ColourRole.MUTED
             self.text.write(self.screen, value_text, position, size, self.colour(role))
+
+
+def _height(row: Sequence[PanelCell]) -> float:
+    """Return the height of a row of a panel, in rows of text."""
+    if row[0].code:
+        return _CODE_ROWS
+    return 3.0 if row[0].action == "scrub" else 1.0

@@ -1,0 +1,6 @@
+"""Pads in browsers: their page, a web server in a process of its own, and the engine's port."""
+
+__all__ = [
+    "limits", "osc_query", "own_clock", "pad_sound", "port", "program", "protocol", "room",
+    "server",
+]  # fmt: skip

@@ -1,0 +1,37 @@
+"""Limits of what a pad may ask for; docs/limits.md has the reasons."""
+
+from typing import Final
+
+#: Sockets of pages that are open: in all, and of one host. Connections in all, also of
+#: requests for the page, and the seconds that one has to ask for something.
+MAX_SOCKETS, MAX_OF_A_HOST = 512, 32
+MAX_CONNECTIONS: Final = 1024
+PATIENCE: Final = 10.0
+#: Requests of one host: a second, at once; and the hosts that are remembered.
+REQUESTS: Final = (50, 400)
+MAX_HOSTS: Final = 1024
+#: Bytes of a message, events in it, and events of a control's or a name's text.
+MAX_MESSAGE: Final = 16_384
+MAX_EVENTS: Final = 128
+MAX_NAME, MAX_VALUE = 32, 200
+#: Touches, messages and bytes of one connection: a second, and at once.
+TOUCHES: Final = (1200, 1200)
+MESSAGES: Final = (600, 600)
+BYTES: Final = (65_536, 131_072)
+#: Seconds for which a flood is slowed before its connection is closed.
+MAX_SLOWED: Final = 5.0
+#: Seconds until the first message, and between two questions whether a pad is there.
+HELLO: Final = 5.0
+HEARTBEAT: Final = 4.0
+#: Seconds within which somebody who comes back is the same player.
+RETURNS_WITHIN: Final = 600.0
+#: Bytes that wait for a slow page, beyond which it misses pictures, and the seconds after which
+#: it is closed.
+MAX_UNSENT: Final = 65_536
+MAX_SLOW: Final = 10.0
+#: Pictures a second: to one page, and to all together.
+PICTURES, ALL_PICTURES = 60.0, 2400.0
+#: Events that wait for the next picture.
+MAX_WAITING: Final = 4096
+#: Hosts of players who were removed, and the seconds until they may come again.
+MAX_REMOVED, REMOVED_FOR = 256, 600.0

@@ -1,0 +1,107 @@
+"""Program of the web server, which the engine starts: pads in browsers.
+
+Nothing here delays the engine: what pages ask for is parsed, limited and counted here, and the
+engine gets touches in datagrams. It gets and sends them at a socket that is connected to the
+engine alone. The first line of standard input, JSON that robojam.web.port writes, says what to
+serve; standard input ends when the engine does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import sys
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any, cast
+
+import msgspec
+
+from robojam.ports import discovery
+from robojam.system.child_process import on_stdin_end, read_first_line
+from robojam.web.room import Item, Room
+
+#: Exit status where the server cannot listen.
+_NO_PORT = 1
+
+
+class Link(asyncio.DatagramProtocol):
+    """Connection to the engine; on_message is called with what it says."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token.encode()
+        self._transport: asyncio.DatagramTransport | None = None
+        self.on_message: Callable[[Any], None] = lambda _message: None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say to the engine who this is."""
+        self._transport = cast(asyncio.DatagramTransport, transport)
+        self._transport.sendto(self._token)
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        """Pass on what the engine says."""
+        del addr
+        self.on_message(msgspec.msgpack.decode(data))
+
+    def error_received(self, exc: Exception) -> None:
+        """Do nothing: the engine has gone, and standard input ends."""
+
+    def send(self, items: list[Item]) -> None:
+        """Send items to the engine."""
+        if self._transport is not None:
+            self._transport.sendto(msgspec.msgpack.encode(items))
+
+
+async def _serve(given: dict[str, Any], ended: asyncio.Event) -> int:
+    from robojam.web.server import WebServer
+
+    loop = asyncio.get_running_loop()
+    _, link = await loop.create_datagram_endpoint(
+        lambda: Link(given["secret"]), remote_addr=("127.0.0.1", given["engine"])
+    )
+    room = Room(link.send, control=given["control"], clock=time.monotonic)
+    port = 0
+
+    def report() -> None:
+        link.send([["s", {
+            "port": port, "token": server.token, "connections": len(room),
+            "players": room.players, "locked": room.locked,
+        }]])  # fmt: skip
+
+    server = WebServer(room, token=given["token"], osc=tuple(given["osc"]), on_change=report)
+    link.on_message = server.hear
+    try:
+        port = await server.listen(given["hosts"], given["port"])
+    except OSError as error:
+        link.send([["e", error.strerror or str(error)]])
+        return _NO_PORT
+    report()
+    here = given["announce"]  # the host, or "": not announced
+    announcing = (
+        discovery.announced(here, port, service=discovery.OSC_QUERY) if here else nullcontext()
+    )
+    with announcing:
+        await ended.wait()
+        await server.close()
+    return 0
+
+
+def main() -> int:
+    """Serve until standard input ends."""
+    given = json.loads(read_first_line() or b"null")
+    if given is None:
+        return 0
+
+    async def run() -> int:
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        on_stdin_end(lambda: loop.call_soon_threadsafe(ended.set))
+        gc.freeze()  # later collections skip the objects that exist now
+        return await _serve(given, ended)
+
+    return asyncio.run(run())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

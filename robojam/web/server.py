@@ -1,0 +1,478 @@
+"""Web server of the pads: the page, its files and its socket (aiohttp)."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from aiohttp import WSMsgType, web
+from aiohttp.web_protocol import RequestHandler
+
+from robojam import __version__
+from robojam.config.addresses import canonical_host, is_loopback, is_wildcard
+from robojam.limits import HostLimiter, network_of
+from robojam.web import limits, osc_query, protocol
+from robojam.web.protocol import (
+    ControlRequest,
+    Hello,
+    HostRequest,
+    MalformedError,
+    Name,
+    Ping,
+)
+from robojam.web.room import Room, Visitor
+
+_PAGE: Final = Path(__file__).parent / "page"
+_TYPES: Final = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".webmanifest": "application/manifest+json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+}
+_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
+        "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+#: File that is made when a page asks for it first.
+_SOUND: Final = "sound.json"
+_NO_TOKEN: Final = "This address needs the token of this jam: scan the code again.\n"
+_NO_LOG: Final = logging.getLogger(f"{__name__}.requests")
+_NO_LOG.disabled = True
+#: Pages that are sent a picture before touches are looked for again.
+_PIECE: Final = 8
+#: Seconds that a page has to answer the end of its socket, and between lists of who is there.
+_CLOSING, _LIST = 1.0, 0.5
+
+
+class _Handler(RequestHandler):
+    """Connection of a browser, which is closed where it asks for nothing."""
+
+    __slots__ = ("_counted", "asked", "host", "room_server")
+
+    room_server: WebServer
+    host: str
+    asked: bool
+    _counted: bool
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        peer = transport.get_extra_info("peername") or ("", 0)
+        self.host, self.asked = canonical_host(str(peer[0])), False
+        self._counted = self.room_server.opened(self.host)
+        super().connection_made(transport)
+        if not self._counted:
+            transport.abort()  # type: ignore[attr-defined]
+        else:
+            asyncio.get_running_loop().call_later(limits.PATIENCE, self._expire)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._counted:
+            self.room_server.closed(self.host)
+        super().connection_lost(exc)
+
+    def _expire(self) -> None:
+        if not self.asked and self.transport is not None:
+            self.transport.abort()
+
+
+class _Server(web.Server):
+    """Factory of the connections of a WebServer."""
+
+    def __init__(self, owner: WebServer) -> None:
+        super().__init__(owner.answer)
+        self._owner = owner
+
+    def __call__(self) -> RequestHandler:
+        handler = _Handler(
+            self, loop=self._loop, access_log=_NO_LOG, keepalive_timeout=limits.PATIENCE,
+            max_line_size=2048, max_field_size=4096, max_headers=64, lingering_time=1.0,
+            read_bufsize=limits.MAX_MESSAGE,
+        )  # fmt: skip
+        handler.room_server = self._owner
+        return handler
+
+
+class Pad:
+    """Open socket of a person at a page; messages are dropped where the page is too slow."""
+
+    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport) -> None:
+        self.socket, self._transport = socket, transport
+        self._full_since: float | None = None
+
+    def has_room(self, now: float) -> bool:
+        """Return whether a message can be sent without a wait."""
+        if self._transport.get_write_buffer_size() < limits.MAX_UNSENT:
+            self._full_since = None
+            return True
+        if self._full_since is None:
+            self._full_since = now
+        return False
+
+    def is_stuck(self, now: float) -> bool:
+        """Return whether the page has been too slow for too long."""
+        return self._full_since is not None and now - self._full_since > limits.MAX_SLOW
+
+    async def send(self, text: str, now: float) -> bool:
+        """Send a message, unless the page is too slow; return whether it was sent."""
+        if self.socket.closed or not self.has_room(now):
+            return False
+        with suppress(ConnectionError, RuntimeError):
+            await self.socket.send_str(text)
+            return True
+        return False
+
+    async def close(self, code: int, reason: str) -> None:
+        """Say why, and close the socket, whether the page answers or not."""
+        with suppress(ConnectionError, RuntimeError, asyncio.TimeoutError):
+            async with asyncio.timeout(2 * _CLOSING):
+                if self.has_room(time.monotonic()):
+                    await self.socket.send_str(json.dumps(["refused", reason]))
+                await self.socket.close(code=code, message=reason.encode()[:120])
+        if self._transport.is_closing():
+            return
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
+        else:  # the page may read the reason later
+            self._transport.close()
+
+
+class WebServer:
+    """Pages and sockets of one jam, by one token, which can be revoked."""
+
+    def __init__(
+        self, room: Room, *, token: str, osc: tuple[str, int], on_change: Callable[[], None]
+    ) -> None:
+        """Serve a room; on_change is called when token, door or number of pages change.
+
+        osc is where the engine listens, as OSCQuery tells it to programs that can reach it.
+        """
+        self._osc = osc
+        self.room, self.token, self._on_change = room, token, on_change
+        self.pads: dict[str, Pad] = {}
+        self._opened = Counter[str]()
+        self._requests = HostLimiter(*limits.REQUESTS, limits.MAX_HOSTS)
+        self._files: dict[str, bytes] = {
+            path.relative_to(_PAGE).as_posix(): path.read_bytes()
+            for path in _PAGE.rglob("*")
+            if path.is_file() and path.suffix in _TYPES
+        }
+        self._picture_due = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._servers: list[asyncio.Server] = []
+
+    async def listen(self, hosts: list[str], port: int) -> int:
+        """Listen at a port of some addresses; return the port. Raises OSError."""
+        loop, factory = asyncio.get_running_loop(), _Server(self)
+        for number, host in enumerate(hosts):
+            try:
+                server = await loop.create_server(factory, host, port, backlog=256)
+            except OSError:
+                if not number or host != "::":  # a system without IPv6
+                    raise
+                continue
+            self._servers.append(server)
+            port = server.sockets[0].getsockname()[1]
+        self._tasks = [
+            asyncio.create_task(self._send_pictures()),
+            asyncio.create_task(self._tick()),
+        ]
+        return port
+
+    async def close(self) -> None:
+        """Close all sockets."""
+        for task in self._tasks:
+            task.cancel()
+        for server in self._servers:
+            server.close()
+        pads = [pad.close(1001, "the jam has ended") for pad in self.pads.values()]
+        await asyncio.gather(*pads, return_exceptions=True)
+
+    # -- connections -----------------------------------------------------------------------
+
+    def opened(self, host: str) -> bool:
+        """Count a connection; return whether it may stay."""
+        network, here = network_of(host), is_loopback(host)
+        most = limits.MAX_CONNECTIONS - (0 if here else limits.MAX_OF_A_HOST)
+        of_host = 2 * limits.MAX_OF_A_HOST
+        if self._opened.total() >= most or self._opened[network] >= of_host:
+            return False
+        self._opened[network] += 1
+        return True
+
+    def closed(self, host: str) -> None:
+        """Count a connection that has ended."""
+        network = network_of(host)
+        self._opened[network] -= 1
+        if self._opened[network] <= 0:
+            del self._opened[network]
+
+    # -- requests --------------------------------------------------------------------------
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request of any kind."""
+        handler = request.protocol
+        assert isinstance(handler, _Handler)
+        handler.asked = True
+        if not self._requests.take(handler.host, time.monotonic()):
+            return _plain(429, "Too many requests.\n")
+        if request.method not in ("GET", "HEAD"):
+            return _plain(405, "Only GET is answered here.\n")
+        if request.path == "/v1/health":
+            about = {
+                "status": "ok", "version": __version__, "protocol": protocol.VERSION,
+                "connections": len(self.room), "players": self.room.players,
+            }  # fmt: skip
+            return web.json_response(about, headers=_HEADERS)
+        if request.path.startswith("/pad/"):
+            name = request.path.removeprefix("/pad/")
+            if name == _SOUND and name not in self._files:
+                self._files[name] = await asyncio.to_thread(_sound_tables)
+            return self._file(name, cache="no-cache")
+        if request.path not in ("/", "/v1/socket") or _is_osc_query(request):
+            return self._osc_query(request, handler.host)
+        token = request.query.get("token", "").encode()
+        if not hmac.compare_digest(token, self.token.encode()):
+            return _plain(403, _NO_TOKEN)
+        if request.path == "/":
+            return self._file("index.html", cache="no-store")
+        origin = request.headers.get("Origin")
+        if origin is not None and urlsplit(origin).netloc != request.host:
+            return _plain(403, "A page of another address may not play here.\n")
+        return await self._socket(request, handler)
+
+    def _osc_query(self, request: web.BaseRequest, host: str) -> web.Response:
+        """Answer OSCQuery, for machines that the engine listens to."""
+        osc_host, port = self._osc
+        node = osc_query.node(request.path, self.room.controls)
+        if node is None:
+            return _plain(404, "There is nothing here.\n")
+        if is_loopback(osc_host) and not is_loopback(host):
+            return _plain(403, "The engine listens to its own machine alone (--osc-in).\n")
+        asked = request.query_string
+        if asked == "HOST_INFO":
+            named = "" if is_wildcard(osc_host) else osc_host
+            node = osc_query.host_info((named, port), "robojam")
+        elif asked:
+            if asked not in osc_query.ATTRIBUTES:
+                return _plain(400, "No such attribute.\n")
+            if asked not in node:
+                return web.Response(status=204, headers=_HEADERS)
+            node = {asked: node[asked]}
+        return web.json_response(node, headers=_HEADERS)
+
+    def _file(self, name: str, *, cache: str) -> web.Response:
+        data = self._files.get(name)
+        if data is None:
+            return _plain(404, "There is nothing here.\n")
+        headers = {
+            **_HEADERS, "Cache-Control": cache, "Content-Type": _TYPES[Path(name).suffix],
+        }  # fmt: skip
+        return web.Response(body=data, headers=headers)
+
+    # -- sockets ---------------------------------------------------------------------------
+
+    async def _socket(self, request: web.BaseRequest, handler: _Handler) -> web.StreamResponse:
+        socket = web.WebSocketResponse(
+            heartbeat=limits.HEARTBEAT, max_msg_size=limits.MAX_MESSAGE, compress=False,
+            timeout=_CLOSING,
+        )  # fmt: skip
+        if not socket.can_prepare(request):
+            return _plain(426, "This is the address of a socket.\n")
+        await socket.prepare(request)
+        transport = request.transport
+        if transport is None:
+            return socket
+        pad = Pad(socket, transport)
+        now = time.monotonic()
+        if refusal := self.room.refusal(handler.host, now):
+            await pad.close(protocol.FULL, refusal)
+            return socket
+        try:
+            async with asyncio.timeout(limits.HELLO):
+                first = await socket.receive()
+        except TimeoutError:
+            await pad.close(protocol.NO_HELLO, "no hello")
+            return socket
+        try:
+            hello = _read(first)
+        except MalformedError as error:
+            await pad.close(protocol.MALFORMED, str(error))
+            return socket
+        if hello is None:
+            return socket
+        if not isinstance(hello, Hello):
+            await pad.close(protocol.NO_HELLO, "the first message is no hello")
+            return socket
+        if refusal := self.room.refusal(handler.host, now):  # others may have come meanwhile
+            await pad.close(protocol.FULL, refusal)
+            return socket
+        before = self.room.present(hello.key) if hello.key else None
+        if before is not None:  # its network has changed, and nobody has closed that socket
+            self.room.leave(before)
+            if (old := self.pads.pop(before.id, None)) is not None:
+                self._later(old.close(protocol.NOT_ALLOWED, "opened again"))
+        new_key = secrets.token_urlsafe(12)
+        visitor = self.room.enter(handler.host, hello, new_key=new_key, now=now)
+        self.pads[visitor.id] = pad
+        self._on_change()
+        try:
+            for text in (
+                self.room.welcome(visitor), self.room.whose_turn(), self.room.who_is_here()
+            ):  # fmt: skip
+                await pad.send(text, now)
+            self.room.players_changed = True
+            await self._receive(visitor, pad)
+        except MalformedError as error:
+            self.room.leave(visitor)
+            await pad.close(protocol.MALFORMED, str(error))
+        finally:
+            if self.room.visitors.get(visitor.id) is visitor:
+                self.room.leave(visitor)
+            if self.pads.get(visitor.id) is pad:
+                del self.pads[visitor.id]
+            self._on_change()
+        return socket
+
+    async def _receive(self, visitor: Visitor, pad: Pad) -> None:
+        """Handle the messages of a page until its socket ends. Raises MalformedError."""
+        while True:
+            received = await pad.socket.receive()
+            message = _read(received)
+            if message is None:
+                return
+            now, touches = time.monotonic(), 0
+            match message:
+                case list():
+                    touches = sum(len(each.touches) + len(each.dropped) for each in message)
+                    self.room.play(visitor, message, now)
+                case Ping(number):
+                    await pad.send(json.dumps(["pong", number]), now)
+                case Name(name):
+                    self.room.name(visitor, name)
+                case ControlRequest():
+                    self.room.control(visitor, message)
+                case HostRequest(act="token") if visitor.is_host:
+                    await self._renew_token()
+                case HostRequest():
+                    was_locked = self.room.locked
+                    closing = self.room.host(visitor, message, now)
+                    if self.room.locked != was_locked:
+                        await self._send_all(self.room.door())
+                    self._on_change()
+                    if closing is not None and closing.id in self.pads:
+                        await self.pads[closing.id].close(protocol.NOT_ALLOWED, "removed")
+                case Hello():
+                    raise MalformedError("a second hello")
+            delay = visitor.delay(now, touches, len(received.data))
+            if visitor.is_flood(now, delay):
+                self.room.drop(visitor, "flood")
+                self.room.leave(visitor)
+                await pad.close(protocol.TOO_MANY, "too many messages")
+                return
+            if delay:
+                await asyncio.sleep(delay)
+
+    async def _renew_token(self) -> None:
+        """Make a new token, and close the pages of others, who have come with the old one."""
+        self.token = secrets.token_urlsafe(12)
+        self._on_change()
+        closing = [
+            self.pads[each.id].close(protocol.NOT_ALLOWED, "the token was revoked")
+            for each in self.room.visitors.values()
+            if not each.is_host and each.id in self.pads
+        ]
+        await asyncio.gather(*closing, return_exceptions=True)
+
+    # -- what all are sent -----------------------------------------------------------------
+
+    def hear(self, message: Any) -> None:
+        """Take a message of the engine."""
+        for text in self.room.hear(message):
+            self._later(self._send_all(text))
+        if self.room.has_picture:
+            self._picture_due.set()
+
+    def _later(self, act: Coroutine[Any, Any, None]) -> None:
+        """Do something without waiting for it."""
+        self._tasks = [task for task in self._tasks if not task.done()]
+        self._tasks.append(asyncio.create_task(act))
+
+    async def _send_all(self, text: str) -> None:
+        now = time.monotonic()
+        for pad in list(self.pads.values()):
+            await pad.send(text, now)
+
+    async def _send_pictures(self) -> None:
+        """Send what was played: at once after a pause, then at the rate of pictures."""
+        while True:
+            await self._picture_due.wait()
+            self._picture_due.clear()
+            if not self.room.has_picture:
+                continue
+            now, of = time.monotonic(), self.room.picture()
+            for number, (name, pad) in enumerate(list(self.pads.items())):
+                if number % _PIECE == _PIECE - 1:
+                    await asyncio.sleep(0)  # touches come first
+                visitor = self.room.visitors.get(name)
+                if visitor is not None and (text := of(visitor)):
+                    await pad.send(text, now)
+            rate = min(limits.PICTURES, limits.ALL_PICTURES / max(1, len(self.pads)))
+            await asyncio.sleep(max(0.0, 1 / rate - (time.monotonic() - now)))
+
+    async def _tick(self) -> None:
+        """Report to the engine, send who is there, and close pages that are stuck."""
+        beats = 0
+        while True:
+            await asyncio.sleep(_LIST if self.pads else 2 * _LIST)
+            now, beats = time.monotonic(), beats + 1
+            if self.room.players_changed and self.pads:
+                await self._send_all(self.room.who_is_here())
+            if beats % 2 == 0 or not self.pads:
+                self.room.report()
+                self._on_change()
+            for pad in list(self.pads.values()):
+                if pad.is_stuck(now):
+                    self._later(pad.close(protocol.TOO_SLOW, "too slow"))
+
+
+def _read(received: Any) -> protocol.Message | None:
+    """Return what a page has sent, or None at the end. Raises MalformedError."""
+    if received.type is WSMsgType.TEXT:
+        return protocol.parse(received.data)
+    if received.type is WSMsgType.BINARY:
+        raise MalformedError("not text")
+    return None
+
+
+def _sound_tables() -> bytes:
+    from robojam.web.pad_sound import sound_tables  # and numpy, which most jams do without here
+
+    return sound_tables()
+
+
+def _is_osc_query(request: web.BaseRequest) -> bool:
+    """Return whether a request for the root is one of OSCQuery, and not for the page."""
+    asked = request.query_string
+    by_hand = "text/html" in request.headers.get("Accept", "")
+    is_query = asked in ("HOST_INFO", *osc_query.ATTRIBUTES)
+    return request.path == "/" and (is_query or (not asked and not by_hand))
+
+
+def _plain(status: int, text: str) -> web.Response:
+    return web.Response(status=status, text=text, headers=_HEADERS)
