@@ -110,7 +110,9 @@ class Room:
         self._moves: dict[tuple[str, int], object] = {}
         self._drops: dict[tuple[str, str], int] = {}
         self._gone: dict[str, int] = {}
-        self._left = ExpiringTable[str, int](limits.MAX_SOCKETS, limits.RETURNS_WITHIN)
+        self._left = ExpiringTable[str, tuple[int, bool]](
+            limits.MAX_SOCKETS, limits.RETURNS_WITHIN
+        )
         self._removed = ExpiringTable[str, bool](limits.MAX_REMOVED, limits.REMOVED_FOR)
         self._hosts = HostLimiter(
             2 * limits.TOUCHES[0], 2 * limits.TOUCHES[1], limits.MAX_HOSTS
@@ -155,11 +157,12 @@ class Room:
         Who has left and says its key is the same as before; all others get a new key.
         """
         self._left.expire(now)
-        number = self._left.pop(hello.key)
-        key = new_key if number is None else hello.key
-        if number is None:
+        before = self._left.pop(hello.key)
+        if before is None:
             self._number += 1
-            number = self._number
+            number, muted, key = self._number, False, new_key
+        else:
+            (number, muted), key = before, hello.key
         self._gone.pop(f"web:{host}/{number}", None)
         hue = _FIRST_HUE + _HUES * (number * _GOLDEN % 1.0)
         red, green, blue = colorsys.hls_to_rgb(hue % 1.0, 0.62, 0.75)
@@ -172,6 +175,7 @@ class Room:
             color="#" + "".join(f"{round(255 * part):02x}" for part in (red, green, blue)),
             name=hello.name,
             view=hello.view,
+            muted=muted,
         )
         self.visitors[visitor.id] = visitor
         self.players_changed = True
@@ -194,7 +198,7 @@ class Room:
     def leave(self, visitor: Visitor) -> None:
         """Lift the fingers of somebody whose connection has ended."""
         number = int(visitor.id.removeprefix("web-"))
-        self._left.put(visitor.key, number, self._clock())
+        self._left.put(visitor.key, (number, visitor.muted), self._clock())
         del self.visitors[visitor.id]
         self.lift(visitor)
         if visitor.has_played:

@@ -82,6 +82,10 @@ def test_who_comes_back_in_time_is_the_same_and_is_not_lifted_for_having_left():
     jam.told()
     jam.room.report()
     assert jam.told() == [["a", phone.source, [7]]]
+    again.muted = True
+    jam.room.leave(again)
+    again = jam.enter(key=phone.key)
+    assert again.muted
     jam.room.leave(again)
     jam.now += limits.RETURNS_WITHIN + 1
     assert jam.enter(key=phone.key).id != phone.id
