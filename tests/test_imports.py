@@ -41,7 +41,7 @@ PACKAGES = {
     "jam": Row(4, "msgspec"),
     "config": Row(4, "msgspec"),
     "player": Row(5, "numba numpy torch"),
-    "sound": Row(5, "msgspec numpy", lazily="miniaudio"),
+    "sound": Row(5, "msgspec numpy", lazily="miniaudio pygame"),
     "sessions": Row(5, "msgspec numpy"),
     "ports": Row(6, "msgspec", lazily="ifaddr rtmidi supriya_midi zeroconf"),
     "corpus": Row(6, "numpy"),

@@ -1,4 +1,8 @@
-"""Audio devices: a list of them, and one that is open."""
+"""Audio devices: a list of them, and one that is open.
+
+miniaudio is the way to them. Where it has no wheel (Linux on ARM) and is not installed, SDL is,
+which comes with pygame (robojam.sound.sdl_device).
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,11 @@ import math
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -62,12 +67,18 @@ class BufferInfo:
     gaps: int
 
 
-def _miniaudio() -> Any:
-    try:
-        import miniaudio
-    except ImportError as error:
-        raise NoSoundError("miniaudio is not here (pip install 'robojam[sound]')") from error
-    return miniaudio
+class OpenDevice(Protocol):
+    """An open device, whose samples a function makes.
+
+    error is what the function has raised, which ended the sound; requests counts its calls.
+    """
+
+    device: Device
+    error: Exception | None
+    requests: int
+
+    def close(self) -> None:
+        """Stop and close the device."""
 
 
 @contextmanager
@@ -89,7 +100,8 @@ def _stderr_silenced() -> Iterator[None]:
 
 def _listed() -> Iterator[tuple[Device, Any, Any]]:
     """Yield each device with its backend and its id for miniaudio."""
-    audio = _miniaudio()
+    import miniaudio as audio
+
     for api in _APIS.get(sys.platform, ("ALSA", "OSS", "SNDIO")):
         backend = audio.Backend[api]
         try:
@@ -105,30 +117,58 @@ def _listed() -> Iterator[tuple[Device, Any, Any]]:
 def devices() -> list[Device]:
     """Return the audio devices, in the order in which they are tried. Raises NoSoundError."""
     with _stderr_silenced():
+        if not _has_miniaudio():
+            from robojam.sound import sdl_device
+
+            return [Device(name, sdl_device.API) for name in sdl_device.names()]
         return [device for device, _, _ in _listed()]
 
 
-class OpenDevice:
-    """An open device, whose samples a function makes."""
+def _has_miniaudio() -> bool:
+    return find_spec("miniaudio") is not None
+
+
+def open_device(fill: Fill, *, rate: int, name: str | None = None) -> OpenDevice:
+    """Open the device of that name, or a part of one; None is the system's choice.
+
+    fill is called with a number of frames, on a thread of the device, and returns float32
+    samples of shape [frames, 2]. rate is in Hz. Raises NoSoundError.
+    """
+    if _has_miniaudio():
+        return MiniaudioDevice(fill, rate=rate, name=name)
+    from robojam.sound.sdl_device import SdlDevice
+
+    with _stderr_silenced():
+        return SdlDevice(fill, rate=rate, name=name)
+
+
+def matching(found: Sequence[Device], name: str | None) -> list[Device]:
+    """Return the devices of a name, or whose name has it as a part: the exact one first.
+
+    Raises NoSoundError if there are none.
+    """
+    wanted = (name or "").lower()
+    matches = [device for device in found if wanted in device.name.lower()]
+    if not matches:
+        reason = "was found" if name is None else f"is named {name!r:.60}"
+        raise NoSoundError(f"no audio device {reason}")
+    return sorted(matches, key=lambda device: device.name.lower() != wanted)
+
+
+class MiniaudioDevice:
+    """OpenDevice of miniaudio; arguments as in `open_device`."""
 
     def __init__(self, fill: Fill, *, rate: int, name: str | None = None) -> None:
-        """Open the device of that name, or a part of one; None is the system's choice.
+        import miniaudio as audio
 
-        fill is called with a number of frames, on a thread of the device, and returns float32
-        samples of shape [frames, 2]. Raises NoSoundError.
-        """
-        audio = _miniaudio()
         self.error: Exception | None = None
         self.requests = 0
         self._fill = fill
         with _stderr_silenced():
-            wanted = (name or "").lower()
-            matches = [listed for listed in _listed() if wanted in listed[0].name.lower()]
-            matches.sort(key=lambda listed: listed[0].name.lower() != wanted)  # the exact first
-            if not matches:
-                reason = "was found" if name is None else f"is named {name!r:.60}"
-                raise NoSoundError(f"no audio device {reason}")
-            for self.device, backend, id_ in matches:
+            listed = [*_listed()]
+            matches = matching([device for device, _, _ in listed], name)
+            for self.device in matches:
+                backend, id_ = next(ids for device, *ids in listed if device is self.device)
                 try:
                     self._device = audio.PlaybackDevice(
                         audio.SampleFormat.FLOAT32,
@@ -144,7 +184,7 @@ class OpenDevice:
                 except audio.MiniaudioError:
                     continue
             else:
-                raise NoSoundError(f"{matches[0][0].name} cannot be opened")
+                raise NoSoundError(f"{matches[0].name} cannot be opened")
             generator = self._samples()
             next(generator)
             try:

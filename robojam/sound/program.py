@@ -23,7 +23,13 @@ from robojam.controls import Settings
 from robojam.jam.events import ControlChanged, TouchPlayed
 from robojam.music import INSTRUMENTS
 from robojam.sound import device as audio
-from robojam.sound.device import BufferInfo, DeviceClock, NoSoundError, OpenDevice
+from robojam.sound.device import (
+    BufferInfo,
+    DeviceClock,
+    NoSoundError,
+    OpenDevice,
+    open_device,
+)
 from robojam.sound.messages import decode
 from robojam.sound.synth import RATE, Synth
 from robojam.system.child_process import on_stdin_end
@@ -105,7 +111,7 @@ class SynthProgram:
 def measure(seconds: float = 1.0, *, device: str | None = None) -> BufferInfo:
     """Play silence for some seconds; return the timing of the device. Raises NoSoundError."""
     program = SynthProgram(Synth(), None)
-    playing = OpenDevice(program.fill, rate=RATE, name=device)
+    playing = open_device(program.fill, rate=RATE, name=device)
     try:
         time.sleep(seconds)
         return program.buffer_info(playing)
@@ -144,7 +150,7 @@ def main(arguments: list[str]) -> int:
     gc.freeze()  # later collections skip the objects that exist now
     program = SynthProgram(synth, events)
     try:
-        playing = OpenDevice(program.fill, rate=RATE, name=given["device"])
+        playing = open_device(program.fill, rate=RATE, name=given["device"])
     except NoSoundError as error:
         _report(trouble=f"no sound: {error}; the jam goes on without")
         return 0
@@ -163,7 +169,7 @@ def _watch(
         wait = _CHECK
         if playing is None:
             try:
-                playing = OpenDevice(program.fill, rate=RATE, name=device)
+                playing = open_device(program.fill, rate=RATE, name=device)
             except NoSoundError:
                 continue
             _report(back=f"the sound is back, on {playing.device.name}")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import wave
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from support import ROOT
+from support.commands import hide_packages
 from support.engine import PATIENCE
 from support.jack import running
 
@@ -230,16 +232,9 @@ def jack(monkeypatch):
 @needs_jack
 def test_touch_sounds_at_a_jack_server_with_its_pitch(jack, tmp_path):
     """The engine plays a touch, and another program records what it plays."""
-    command = [sys.executable, "-m", "robojam", "serve", "--osc-in", "127.0.0.1:0"]
-    options = ["--no-record", "--mode", "listen", "--instrument", "human=keys"]
-    engine = subprocess.Popen(
-        [*command, *options], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ
-    )
-    try:
-        port = int(engine.stdout.readline().partition(",")[0].rpartition(":")[2])
+    with listening_engine() as hand:
         wait_for(lambda: any(name.startswith("robojam:") for name in jack.ports()))
         found = [name for name in jack.ports() if name.startswith("robojam:")]
-        hand = hand_to(port)
         wait_for(lambda: "buffer_ms" in hand.sound())
         got = hand.sound()
         assert (got["state"], got["api"], got["rate"]) == ("playing", "JACK", 48_000)
@@ -252,16 +247,58 @@ def test_touch_sounds_at_a_jack_server_with_its_pitch(jack, tmp_path):
             stderr=subprocess.DEVNULL,
         )
         wait_for(lambda: any(name.startswith("jackrec") for name in jack.ports()))
-        while recorder.poll() is None:  # 36 + 48 x = 57: A3
-            hand.send("/robojam/down", "iff", 1, 21 / 48, 0.5)
-            time.sleep(0.3)
-            hand.send("/robojam/up", "i", 1)
-            time.sleep(0.1)
+        while recorder.poll() is None:
+            hand.tap_a3()
+    with wave.open(str(kept)) as file:
+        assert_a3(np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2))
+
+
+@needs_linux
+def test_touch_sounds_by_sdl_where_there_is_no_miniaudio(monkeypatch, tmp_path):
+    hide_packages(monkeypatch, "miniaudio")
+    kept = tmp_path / "kept.raw"  # in the place of a device
+    monkeypatch.setenv("SDL_AUDIODRIVER", "disk")
+    monkeypatch.setenv("SDL_DISKAUDIOFILE", str(kept))
+    with listening_engine() as hand:
+        wait_for(lambda: "buffer_ms" in hand.sound())
+        got = hand.sound()
+        assert (got["state"], got["api"], got["rate"]) == ("playing", "SDL", 48_000)
+        begun = kept.stat().st_size
+        wait_for(lambda: hand.tap_a3() or kept.stat().st_size > begun + 3 * 48_000 * 8)
+    assert_a3(
+        np.fromfile(kept, np.float32)[begun // 4 : begun // 4 + 3 * 96_000].reshape(-1, 2)
+    )
+
+
+@needs_linux
+def test_without_miniaudio_and_without_any_audio_system_there_is_no_sound(monkeypatch):
+    hide_packages(monkeypatch, "miniaudio")
+    monkeypatch.setenv("SDL_AUDIODRIVER", "none such")
+    code = "from robojam.sound import device; device.open_device(len, rate=48000)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT
+    )
+    assert "NoSoundError: no audio device was found" in result.stderr
+    assert result.stdout == ""
+
+
+@contextmanager
+def listening_engine():
+    """Run an engine that plays what it hears; yield a hand at its OSC port."""
+    command = [sys.executable, "-m", "robojam", "serve", "--osc-in", "127.0.0.1:0"]
+    options = ["--no-record", "--mode", "listen", "--instrument", "human=keys"]
+    engine = subprocess.Popen(
+        [*command, *options], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ
+    )
+    try:
+        yield hand_to(int(engine.stdout.readline().partition(",")[0].rpartition(":")[2]))
     finally:
         engine.terminate()
         assert engine.wait(PATIENCE) == 0
-    with wave.open(str(kept)) as file:
-        frames = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, 2)
+
+
+def assert_a3(frames):
+    """Check that samples (n, 2) have the pitch of `tap_a3`, on the side of the human."""
     left, right = (frames.astype(float) ** 2).mean(0)
     assert left > 2 * right > 0
     spectrum = np.abs(np.fft.rfft(frames[:, 0] * np.hanning(len(frames)), 1 << 19))
@@ -280,6 +317,12 @@ def hand_to(port):
 
         def send(self, address, tags="", *args):
             self.socket.sendto(osc.encode(address, tags, *args), ("127.0.0.1", port))
+
+        def tap_a3(self):  # 36 + 48 x = 57
+            self.send("/robojam/down", "iff", 1, 21 / 48, 0.5)
+            time.sleep(0.3)
+            self.send("/robojam/up", "i", 1)
+            time.sleep(0.1)
 
         def sound(self):
             self.send("/robojam/status")
