@@ -152,7 +152,7 @@ def test_generate_command_writes_every_format(tmp_path, capsys):
 def test_generate_command_refuses_bad_arguments_by_name(tmp_path, capsys):
     (tmp_path / "bad.csv").write_text("hello")
     for arguments, message in [
-        (["--to", tmp_path / "a.xyz"], ".jsonl, .csv, .mid, .npz, .png, .wav"),
+        (["--to", tmp_path / "a.xyz"], ".jsonl, .csv, .html, .mid, .npz, .png, .wav"),
         (["--to", tmp_path / "a.csv", "--from", tmp_path / "bad.csv"], "bad.csv"),
         (["--to", tmp_path / "a.csv", "--from", CORPUS / "kanji_stroke3.npz"], "pen strokes"),
         (["--to", tmp_path / "a.csv", "--model", "none"], "no model file none"),
