@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 #: Performances that can be made at once: each needs memory of its own.
 _MOST: Final = 100_000
-_FORMATS: Final = ".jsonl, .csv, .mid, .npz, .png or .wav"
+_FORMATS: Final = ".jsonl, .csv, .html, .mid, .npz, .png or .wav"
 _SECONDS: Final = "length of each performance, in seconds, up to 3600 (default: 5)"
 _SEED: Final = "where the random numbers start; the same seed plays the same (default: drawn)"
 
