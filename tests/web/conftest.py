@@ -8,9 +8,9 @@ from support.browser import Browser, Page
 from support.pad_server import PadServer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Run Chromium, for all tests that ask for it."""
+    """Run Chromium, for all tests of this folder that ask for it."""
     browser = Browser(tmp_path_factory.mktemp("chromium"))
     yield browser
     browser.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 
 import pygame
 import pytest
@@ -154,10 +155,12 @@ def test_address_is_typed_on_a_real_keyboard(layout):
                 pass  # the answer is handled, too
             window.click(*place_of("setup", "setup-open:osc-out"))
             window.click(*place_of("setup:osc-out", "type-address"))
-            window.run("xdotool", "type", "--delay", "20", "[::1]:9000/tuiox")
+            # Slowly: xdotool changes the layout for what it lacks, and changes it back.
+            window.run("xdotool", "type", "--delay", "80", "[::1]:9000/tuiox")
             window.keys("BackSpace", "Return")
-            while (message := window.sent()).tags != "ss":
-                pass  # it asks again and again
+            end = time.monotonic() + 60
+            while (message := window.sent()).tags != "ss":  # it asks again and again
+                assert time.monotonic() < end, "the address is not what was typed"
     assert message.args == ("osc-out", '["[::1]:9000/tuio"]')
 
 
