@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,6 +19,8 @@ API: Final = "SDL"
 #: Frames that SDL asks for at a time: a power of two, 5.3 ms at 48 kHz.
 _FRAMES = 256
 _CHANNELS = 2
+#: SDL's number of its audio subsystem.
+_AUDIO = 0x10
 
 
 def _sdl() -> ModuleType:
@@ -32,9 +36,26 @@ def _sdl() -> ModuleType:
     return module
 
 
+def _quit(sdl: ModuleType) -> None:
+    """Close all devices.
+
+    SDL waits for the thread that asks for samples, which waits for the interpreter: pygame
+    holds that in such a call, ctypes does not.
+    """
+    library = "SDL2.dll" if sys.platform == "win32" else sdl.__file__
+    ctypes.CDLL(library).SDL_QuitSubSystem(_AUDIO)
+
+
+def _names(sdl: ModuleType) -> list[str]:
+    return [str(name) for name in sdl.get_audio_device_names(False)]
+
+
 def names() -> list[str]:
     """Return the names of the devices. Raises NoSoundError where no audio system runs."""
-    return [str(name) for name in _sdl().get_audio_device_names(False)]
+    sdl = _sdl()
+    found = _names(sdl)
+    _quit(sdl)
+    return found
 
 
 class SdlDevice:
@@ -42,11 +63,11 @@ class SdlDevice:
 
     def __init__(self, fill: Fill, *, rate: int, name: str | None = None) -> None:
         """Open and start the device."""
-        sdl = _sdl()
+        self._sdl = sdl = _sdl()
         self.error: Exception | None = None
         self.requests = 0
         self._fill = fill
-        self.device = matching([Device(found, API) for found in names()], name)[0]
+        self.device = matching([Device(found, API) for found in _names(sdl)], name)[0]
         try:
             self._device = sdl.AudioDevice(
                 devicename=None if name is None else self.device.name,
@@ -77,5 +98,4 @@ class SdlDevice:
 
     def close(self) -> None:
         """Stop and close the device."""
-        self._device.pause(1)
-        self._device.close()
+        _quit(self._sdl)

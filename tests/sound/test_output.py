@@ -271,6 +271,30 @@ def test_touch_sounds_by_sdl_where_there_is_no_miniaudio(monkeypatch, tmp_path):
 
 
 @needs_linux
+def test_device_of_sdl_is_closed_whatever_it_does_at_that_moment(monkeypatch):
+    monkeypatch.setenv("SDL_AUDIODRIVER", "dummy")
+    code = """if True:
+        import numpy as np
+        from robojam.sound.sdl_device import SdlDevice
+
+        def fill(frames):  # most of the time it waits for the interpreter
+            sum(range(50_000))
+            return np.zeros((frames, 2), np.float32)
+
+        for number in range(25):
+            device = SdlDevice(fill, rate=48_000)
+            while device.requests < number % 5 + 1:
+                sum(range(1000))
+            device.close()
+        print("closed")
+    """
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE
+    )
+    assert ran.stdout == "closed\n", ran.stderr
+
+
+@needs_linux
 def test_without_miniaudio_and_without_any_audio_system_there_is_no_sound(monkeypatch):
     hide_packages(monkeypatch, "miniaudio")
     monkeypatch.setenv("SDL_AUDIODRIVER", "none such")
