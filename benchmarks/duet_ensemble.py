@@ -1,4 +1,4 @@
-"""How a duet and an ensemble play: real model, simulated clock, seeded.
+"""Measures of duet and ensemble: real model, simulated clock, seeded.
 
 Duet: taps 0.3 to 1 s apart, a slide of 60 touches a second, and performances of people; how
 many landings are answered by a touch of the machine before the next one, touches a second,

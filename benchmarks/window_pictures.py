@@ -41,7 +41,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 CALL, ANSWER = 4.2, 8.6
 #: Seconds from a stroke that comes back to its picture.
 AFTER_MOTIF = 1.2
-#: What the pictures of devices and ports show, instead of those of this machine.
+#: Example devices and ports for the pictures, in the place of this machine's.
 PROBLEMS = {
     "osc": ("osc to 192.168.0.23:9000: No route to host",),
     "midi": ("midi from LinnStrument: no port has this name",),

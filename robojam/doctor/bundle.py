@@ -28,7 +28,7 @@ Findings = Sequence[tuple[str, Finding]]
 
 #: Version of the form of `report`.
 FORM: Final = 1
-#: Options that are paths, of which the last part alone is told.
+#: Options that are paths: only the name of the file is written into the bundle.
 _PATHS: Final = ("model", "sessions", "log", "roles")
 #: Date of the files in the bundle, which the report does not need.
 _DATE: Final = (1980, 1, 1, 0, 0, 0)

@@ -43,7 +43,7 @@ def check_firewall(options: Options) -> Finding:
         port
     )
     what = f"UDP port {port} from other machines"
-    # Where osc-in listens to this machine alone, nobody is kept out yet.
+    # A firewall matters only if osc-in listens to other machines, too.
     trouble, doubt = (warning, ok) if only_here else (problem, warning)
     if state.verdict == "open":
         return ok(f"{state.name}: {what} comes in")

@@ -1,4 +1,4 @@
-"""What ufw, firewalld, macOS and Windows print of their firewalls. Pure."""
+"""Parsers of the output of ufw, firewalld, and the firewalls of macOS and Windows. Pure."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ PRIVATE_NETWORKS: Final = tuple(
     map(ip_network, "10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 169.254.0.0/16 100.64.0.0/10 "
         "224.0.0.0/4 fe80::/10 fc00::/7 ff00::/8".split())
 )  # fmt: skip
-#: What may be an address, of IPv6 (with its interface) or IPv4, and the mask of a network.
+#: Pattern of candidates for addresses: IPv6 (with its interface) or IPv4, with a netmask.
 _ADDRESS: Final = re.compile(
     r"(?:(?<![\w:])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,8}(?:(?:\.\d{1,3}){3})?(?!\w)"
     r"(?:%[\w.-]+)?|(?<!\d)(?<!\d\.)\d{1,3}(?:\.\d{1,3}){3}(?!\d))(?:/\d{1,3}\b)?"

@@ -17,7 +17,7 @@ from robojam.config.options import Options
 from robojam.doctor.finding import Finding, ok, problem, warning
 from robojam.system.install import install_command
 
-#: What needs an extra, in words.
+#: Purposes of the extras, by name.
 _PURPOSES: Final = {
     "fast": "faster steps",
     "net": "programs on the network",

@@ -30,7 +30,7 @@ _LONGEST_WAIT = 3600.0
 def run(engine: Engine, *, service: ServiceNotifier | None = None) -> None:
     """Play until the engine is asked to stop; then finish it.
 
-    service is told that the engine is alive, as long as it plays what is due without an error.
+    service gets a keep-alive as long as the engine plays what is due without an error.
     """
     watchdog = service if service is not None and service.interval < math.inf else None
     inputs: tuple[InputPort, ...] | None = None

@@ -27,7 +27,7 @@ OnMessage = Callable[[bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What robojam uses of a binding.
+    """Functions and constants of a binding that robojam uses.
 
     alsa, jack and dummy are RtMidi's numbers of those MIDI systems; systems returns the numbers
     of those that the binding was built for. make_input and make_output make a port, not yet

@@ -28,7 +28,7 @@ from robojam.sound.synth import (
 )
 from robojam.sound.voices import AIR
 
-#: Where the tables are sampled: notes, brightness (0..1), seconds since the landing.
+#: Grid on which the tables are sampled: notes, brightness (0..1), seconds since the landing.
 NOTES = (24, 48, 72, 96)
 BRIGHTNESS = (0.0, 0.5, 1.0)
 AGES = (0.0, 0.01, 0.05, 0.15, 0.4, 1.0, 2.5, 6.0)

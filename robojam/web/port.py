@@ -302,7 +302,7 @@ class WebPort:
         return 1.0
 
     def _tell_name(self, source: str) -> None:
-        """Tell the process which player a source is, where it does not know."""
+        """Send the process the player's name of a source, unless it has it."""
         name = self._player_of(source) or ""
         if self._names.get(source, "") != name:
             self._send(["who", {source: name}])

@@ -152,7 +152,7 @@ class Room:
         return next((each for each in self.visitors.values() if each.key == key), None)
 
     def enter(self, host: str, hello: Hello, *, new_key: str, now: float) -> Visitor:
-        """Let somebody in, and return who that is.
+        """Add a visitor to the room, and return it.
 
         Who has left and says its key is the same as before; all others get a new key.
         """
