@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from support import EXAMPLES
+from support.browser import Browser
 from support.commands import refusal, run
-from support.page_file import CHROMIUM, browser
 from support.recordings import HEADER
 
 from robojam.export import html, rice, wav
@@ -35,10 +36,7 @@ from robojam.window.view.theme import DARK
 RATE = 48_000
 NASTY = "</script><script>window.stolen = 1</script>{{data}} \"'&<b>שלום"
 
-peer = [
-    pytest.mark.peer,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium-headless-shell is not installed"),
-]
+peer = pytest.mark.peer
 
 
 def touch(t, phase, who="human", x=0.5, y=0.5, dt=0.1, finger=0, pressure=None):
@@ -199,12 +197,13 @@ def test_recording_of_many_fingers_and_players_is_written_in_little_time():
 def pages(tmp_path_factory):
     """Open a session as a page in a browser; the browser and its pages are one module's."""
     folder = tmp_path_factory.mktemp("pages")
-    with browser(folder / "profile") as shown:
+    with closing(Browser(folder / "profile")) as browser:
+        shown = browser.open()
 
         def opened(played, *, size=(1180, 820)):
             html.write(played, folder / "jam.html")
-            shown.set_size(*size)
-            shown.open(folder / "jam.html")
+            shown.resize(*size, mobile=False)
+            shown.go((folder / "jam.html").as_uri())
             return shown
 
         yield opened
@@ -221,7 +220,7 @@ def seen_strokes(page):
             return [r.players[r.player[s]].who, rows, r.lifted[s]];
         });
     })()"""
-    return [(who, np.array(rows), lifted) for who, rows, lifted in page.run(script)]
+    return [(who, np.array(rows), lifted) for who, rows, lifted in page.evaluate(script)]
 
 
 def recorded_strokes(played):
@@ -265,7 +264,7 @@ class TestRecording:
         # Between events, further apart than the page's step.
         for event, after, turn in list(zip(events, events[1:], whose, strict=False))[::7]:
             if after.t - event.t > 0.001:
-                assert page.run(f"page.recording.turnAt({event.t + 0.0005})") == turn
+                assert page.evaluate(f"page.recording.turnAt({event.t + 0.0005})") == turn
 
     def test_page_sounds_as_the_wav_file(self, pages, played):
         page = pages(played)
@@ -324,7 +323,7 @@ def rendered(page, seconds, *, start=0.0, speed=1.0):
             return btoa(text);
         }});
     }})()"""
-    channels = [np.frombuffer(base64.b64decode(text), "<f4") for text in page.run(script)]
+    channels = [np.frombuffer(base64.b64decode(text), "<f4") for text in page.evaluate(script)]
     return np.stack(channels, axis=1)
 
 
@@ -346,7 +345,7 @@ class TestPage:
         page = pages(CROWD)
         for column in columns:
             code = base64.b64encode(rice.encode(column)).decode()
-            got = page.run(f"Array.from(decodeColumn([{len(column)}, '{code}']))")
+            got = page.evaluate(f"Array.from(decodeColumn([{len(column)}, '{code}']))")
             assert got == [int(value) for value in column]
         with pytest.raises(ValueError, match="beyond"):
             rice.encode([rice.MAX_VALUE + 1])
@@ -368,12 +367,12 @@ class TestPage:
 
     def test_names_from_outside_are_shown_as_text(self, pages, tmp_path, capsys):
         page = pages(CROWD)
-        page.open(write_with_names_from_outside(tmp_path, capsys))
-        assert page.run("document.title") == NASTY
-        assert page.run("document.querySelector('h1').innerText") == NASTY
+        page.go(write_with_names_from_outside(tmp_path, capsys).as_uri())
+        assert page.evaluate("document.title") == NASTY
+        assert page.evaluate("document.querySelector('h1').innerText") == NASTY
         model = NASTY.rpartition("/")[2]  # a path has been cut to its end
-        assert model in page.run("document.getElementById('about').innerText")
-        assert page.run("window.stolen === undefined && document.scripts.length === 2")
+        assert model in page.evaluate("document.getElementById('about').innerText")
+        assert page.evaluate("window.stolen === undefined && document.scripts.length === 2")
 
     def test_speed_changes_time_and_not_pitch(self, pages):
         page = pages(jam(slide("human", 1.0, 1.0, x=0.4, wide=0.0), instrument="human=chirp"))
@@ -390,18 +389,18 @@ class TestPage:
 
     def test_page_asks_for_nothing_and_can_reach_nothing(self, pages):
         page = pages(CROWD)
-        refused = page.run("fetch('http://127.0.0.1:9/').then(() => false, () => true)")
+        refused = page.evaluate("fetch('http://127.0.0.1:9/').then(() => false, () => true)")
         assert refused
-        page.run("""new Promise(done => {
+        page.evaluate("""new Promise(done => {
             const image = new Image();
             image.onload = image.onerror = done;
             image.src = 'http://127.0.0.1:9/a.png';
         })""")
-        page.run(
+        page.evaluate(
             "document.head.append(Object.assign(document.createElement('script'),"
             " {textContent: 'window.foreign = 1'}))"
         )
-        assert page.run("window.foreign") is None
+        assert page.evaluate("window.foreign") is None
         assert len([c for c in page.complaints() if "Content Security Policy" in c]) >= 3
         assert [url for url in page.requests() if not url.startswith("file:")] == []
 
@@ -409,40 +408,41 @@ class TestPage:
         page = pages(CROWD)
         position = "page.player.position"
         page.press("ArrowRight")
-        assert page.run(position) == 5
+        assert page.evaluate(position) == 5
         page.press("ArrowRight")
-        assert page.run(position) == pytest.approx(CROWD.duration)
+        assert page.evaluate(position) == pytest.approx(CROWD.duration)
         page.press("Home")
-        assert page.run(position) == 0
+        assert page.evaluate(position) == 0
         page.press("End")
         page.press("ArrowLeft")
-        assert page.run(position) == pytest.approx(CROWD.duration - 5)
+        assert page.evaluate(position) == pytest.approx(CROWD.duration - 5)
         page.press("Home")
-        assert page.run("document.getElementById('play').textContent") == "Play"
+        assert page.evaluate("document.getElementById('play').textContent") == "Play"
         page.press(" ")
         page.wait_for(f"{position} > 0.2")
         page.wait_for("document.getElementById('play').textContent === 'Pause'")
         page.press(" ")
-        assert not page.run("page.player.playing")
-        held = page.run(position)
-        page.run("document.getElementById('play').focus()")
+        assert not page.evaluate("page.player.playing")
+        held = page.evaluate(position)
+        page.evaluate("document.getElementById('play').focus()")
         page.press(" ")  # a focused button takes it, once
         page.wait_for(f"page.player.playing && {position} > {held}")
         page.press("m")
-        assert page.run("page.player.level") == 0
+        assert page.evaluate("page.player.level") == 0
         assert (
-            page.run("document.getElementById('mute').getAttribute('aria-pressed')") == "true"
+            page.evaluate("document.getElementById('mute').getAttribute('aria-pressed')")
+            == "true"
         )
         assert page.complaints() == []
 
     def test_press_on_the_timeline_seeks(self, pages):
         page = pages(CROWD)
-        left, top, width, height = page.run(
+        left, top, width, height = page.evaluate(
             "(b => [b.left, b.top, b.width, b.height])"
             "(document.getElementById('slider').getBoundingClientRect())"
         )
         page.click(left + width / 2, top + height / 2)
-        got = page.run("page.player.position")
+        got = page.evaluate("page.player.position")
         assert got == pytest.approx(CROWD.duration / 2, abs=2 * CROWD.duration / width)
         spoken = page.wait_for(
             "document.getElementById('slider').getAttribute('aria-valuetext')"
@@ -452,26 +452,26 @@ class TestPage:
 
     def test_playback_ends_at_the_end_and_begins_again_in_a_loop(self, pages):
         page = pages(CROWD)
-        page.run(f"page.player.seek({CROWD.duration - 0.2}), page.toggle()")
+        page.evaluate(f"page.player.seek({CROWD.duration - 0.2}), page.toggle()")
         page.wait_for("!page.player.playing")
-        assert page.run("page.player.position") == pytest.approx(CROWD.duration)
+        assert page.evaluate("page.player.position") == pytest.approx(CROWD.duration)
         page.press("l")
-        page.run(f"page.player.seek({CROWD.duration - 0.2}), page.toggle()")
+        page.evaluate(f"page.player.seek({CROWD.duration - 0.2}), page.toggle()")
         page.wait_for(f"page.player.playing && page.player.position < {CROWD.duration - 1}")
 
     def test_picture_depends_on_the_position_alone(self, pages):
         page = pages(CROWD)
         shot = "(t => { page.picture.draw(t); return page.surface.toDataURL(); })"
-        first = page.run(f"{shot}(3.1)")
-        assert page.run(f"{shot}(1.0)") != first
+        first = page.evaluate(f"{shot}(3.1)")
+        assert page.evaluate(f"{shot}(1.0)") != first
         for t in (0.0, 2.9, 4.4):
-            page.run(f"{shot}({t})")
-        assert page.run(f"{shot}(3.1)") == first
-        assert page.run(f"{shot}(0.2)") != page.run(f"{shot}(0.0)")
+            page.evaluate(f"{shot}({t})")
+        assert page.evaluate(f"{shot}(3.1)") == first
+        assert page.evaluate(f"{shot}(0.2)") != page.evaluate(f"{shot}(0.0)")
 
     def test_strokes_have_the_colours_of_the_window(self, pages):
         page = pages(jam(slide("human", 0.0, 0.5, x=0.3), slide("ai", 0.0, 0.5, x=0.7)))
-        colours = page.run("""(() => {
+        colours = page.evaluate("""(() => {
             page.picture.setTheme(0);
             page.picture.draw(0.6);
             const r = page.recording;
@@ -488,13 +488,13 @@ class TestPage:
     @pytest.mark.parametrize("size", [(390, 844), (1180, 820), (320, 480), (844, 390)])
     def test_page_fits_every_screen(self, pages, size):
         page = pages(CROWD, size=size)
-        page.run("new Promise(requestAnimationFrame)")
-        wide, high = page.run(
+        page.evaluate("new Promise(requestAnimationFrame)")
+        wide, high = page.evaluate(
             "[document.documentElement.scrollWidth, page.surface.clientHeight]"
         )
         assert wide <= size[0]
         assert high >= 70
-        named = page.run(
+        named = page.evaluate(
             "[...document.querySelectorAll('button, select, input, [role]')].every("
             "e => e.innerText || e.ariaLabel || e.labels?.length || e.role === 'status')"
         )
@@ -508,7 +508,7 @@ class TestPage:
         )
         page.wait_for("page.picture.still")
         one = "(t => { page.picture.draw(t); return page.surface.toDataURL(); })"
-        assert page.run(f"{one}(5.0) === {one}(5.3)")
+        assert page.evaluate(f"{one}(5.0) === {one}(5.3)")
         page.call("Emulation.setEmulatedMedia", features=[])
 
     def test_page_of_many_fingers_and_players_shows_and_plays(self, pages):
@@ -518,7 +518,7 @@ class TestPage:
         ]
         page = pages(session(*hostile, EndEvent(2.0, "quit")))
         page.press("End")
-        page.run("page.draw()")
+        page.evaluate("page.draw()")
         assert np.isfinite(rendered(page, 0.1, start=1.0)).all()
         assert page.complaints() == []
 
@@ -526,5 +526,5 @@ class TestPage:
         page = pages(session(EndEvent(0.0, "quit")))
         page.press(" ")
         page.wait_for("!page.player.playing")
-        assert page.run("page.recording.turnAt(0)") == "human"
+        assert page.evaluate("page.recording.turnAt(0)") == "human"
         assert page.complaints() == []

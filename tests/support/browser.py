@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import threading
 import time
 from concurrent.futures import Future
-from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,19 @@ import pytest
 
 #: Seconds within which anything that a test waits for happens.
 PATIENCE = 30
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-#: A browser that asks nobody anything, and measures no clock by another page.
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
+#: A browser that asks nobody anything, measures no clock by another page, and is driven by
+#: pipes: it opens no port.
 OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-dev-shm-usage", "--disable-renderer-backgrounding", "--mute-audio",
     "--disable-backgrounding-occluded-windows", "--disable-background-timer-throttling",
-    "--remote-debugging-port=0", "--touch-events=enabled",
+    "--autoplay-policy=user-gesture-required", "--hide-scrollbars",
+    "--remote-debugging-pipe", "--touch-events=enabled",
 )  # fmt: skip
+#: The browser reads file 3 and writes file 4; 8 and 9 keep them apart until then.
+_REDIRECT = 'exec 8<&{} 9>&{}; exec "$@" 3<&8 4>&9 8<&- 9>&-'
 
 
 def program() -> str:
@@ -40,34 +44,38 @@ def program() -> str:
 class Browser:
     """A running Chromium with an empty profile in a folder."""
 
-    def __init__(self, folder: Path) -> None:
-        client = pytest.importorskip("websockets.sync.client", reason="needs websockets")
-        self._closed = pytest.importorskip("websockets.exceptions").ConnectionClosed
+    def __init__(self, folder: Path, *options: str) -> None:
+        command = [program(), *OPTIONS, *options, f"--user-data-dir={folder}"]
+        to_read, self._requests = os.pipe()
+        self._replies, to_write = os.pipe()
         self._process = subprocess.Popen(
-            [program(), *OPTIONS, f"--user-data-dir={folder}"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            ["bash", "-c", _REDIRECT.format(to_read, to_write), "bash", *command],
+            pass_fds=[to_read, to_write], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        port_file = folder / "DevToolsActivePort"
-        end = time.monotonic() + PATIENCE
-        while not port_file.exists() or port_file.read_text("utf-8").count("\n") < 1:
-            assert time.monotonic() < end, "Chromium has not started"
-            assert self._process.poll() is None, "Chromium has ended"
-            time.sleep(0.05)
-        port, path = port_file.read_text("utf-8").split()
-        self._stack = ExitStack()
-        address = f"ws://127.0.0.1:{port}{path}"
-        self._socket = self._stack.enter_context(client.connect(address, max_size=None))
+        os.close(to_read)
+        os.close(to_write)
         self._ids = itertools.count(1)
+        self._lock = threading.Lock()
         self._waiting: dict[int, Future[dict[str, Any]]] = {}
+        self._events: dict[str, list[tuple[str, dict[str, Any]]]] = {}
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        with suppress(self._closed):
-            for text in self._socket:
-                message = json.loads(text)
+        left = b""
+        while data := os.read(self._replies, 1 << 20):
+            *messages, left = (left + data).split(b"\0")
+            for message in map(json.loads, messages):
                 if (future := self._waiting.pop(message.get("id", 0), None)) is not None:
                     future.set_result(message)
+                elif (events := self._events.get(message.get("sessionId", ""))) is not None:
+                    events.append((message["method"], message.get("params", {})))
+        while self._waiting:
+            self._waiting.popitem()[1].set_exception(ConnectionError("the browser has ended"))
+
+    def events(self, session: str) -> list[tuple[str, dict[str, Any]]]:
+        """Return the list to which the events of a session are added: method and parameters."""
+        return self._events.setdefault(session, [])
 
     def send(self, method: str, session: str = "", **parameters: Any) -> Future[dict[str, Any]]:
         """Call a method of the protocol, and do not wait for its answer."""
@@ -75,7 +83,11 @@ class Browser:
         future: Future[dict[str, Any]] = Future()
         self._waiting[number] = future
         message = {"id": number, "method": method, "params": parameters}
-        self._socket.send(json.dumps(message | ({"sessionId": session} if session else {})))
+        message |= {"sessionId": session} if session else {}
+        data = json.dumps(message).encode() + b"\0"
+        with self._lock:
+            while data:
+                data = data[os.write(self._requests, data) :]
         return future
 
     def call(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:
@@ -85,25 +97,27 @@ class Browser:
         result: dict[str, Any] = answer["result"]
         return result
 
-    def open(self, url: str, **size: Any) -> Page:
+    def open(self, url: str = "about:blank", **size: Any) -> Page:
         """Open a page in a profile of its own; size as `Page.resize` takes it."""
         context = self.call("Target.createBrowserContext")["browserContextId"]
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context)
         page = Page(self, target["targetId"], context)
         page.resize(**size)
-        page.go(url)
+        if url != "about:blank":
+            page.go(url)
         return page
 
     def close(self) -> None:
-        """End the browser."""
-        self._process.terminate()
+        """End the browser: its processes end, and write no more to the profile."""
         try:
+            self.call("Browser.close")
             self._process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
+        finally:
             self._process.kill()
             self._process.wait()
-        self._stack.close()
-        self._reader.join(PATIENCE)
+            self._reader.join(PATIENCE)
+            os.close(self._requests)
+            os.close(self._replies)
 
 
 class Page:
@@ -114,8 +128,10 @@ class Page:
         self._session = browser.call(
             "Target.attachToTarget", targetId=target, flatten=True
         )["sessionId"]  # fmt: skip
-        self.call("Page.enable")
-        self.call("Network.enable")
+        #: Events that came since the page was opened, as (method, parameters).
+        self.events = browser.events(self._session)
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
         self.call("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=10)
         # As if each page were the one in front: else only one of them is drawn.
         self.call("Emulation.setFocusEmulationEnabled", enabled=True)
@@ -128,13 +144,16 @@ class Page:
         """Call a method of the protocol for this page, and do not wait for its answer."""
         return self._browser.send(method, self._session, **parameters)
 
-    def resize(self, width: int = 390, height: int = 844, scale: float = 1) -> None:
+    def resize(
+        self, width: int = 390, height: int = 844, *, scale: float = 1, mobile: bool = True
+    ) -> None:
         """Set the size of the page in CSS pixels, and the pixels of the display for each."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height,
-                  deviceScaleFactor=scale, mobile=True)  # fmt: skip
+                  deviceScaleFactor=scale, mobile=mobile)  # fmt: skip
 
     def go(self, url: str) -> None:
         """Open an address and wait until the page is complete."""
+        self.events.clear()
         self.call("Page.navigate", url=url)
         self.wait_for(
             f"location.href === {json.dumps(url)} && document.readyState === 'complete'"
@@ -147,12 +166,13 @@ class Page:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def wait_for(self, expression: str) -> None:
-        """Wait until a JavaScript expression holds."""
+    def wait_for(self, expression: str) -> Any:
+        """Wait until a JavaScript expression holds; return its value."""
         end = time.monotonic() + PATIENCE
-        while not self.evaluate(expression):
+        while not (value := self.evaluate(expression)):
             assert time.monotonic() < end, f"this did not come to hold: {expression}"
             time.sleep(0.02)
+        return value
 
     def touch(self, kind: str, *points: tuple[float, float, int]) -> None:
         """Send a touch event (touchStart, touchMove, touchEnd); points are x, y and id."""
@@ -168,7 +188,17 @@ class Page:
         """Send keyDown or keyUp of a key, by its name in JavaScript."""
         self.call("Input.dispatchKeyEvent", type=kind, key=key, **more)
 
-    def click(self, selector: str) -> None:
+    def press(self, key: str) -> None:
+        """Press and release a key, as in " " or "Home"."""
+        self.key("keyDown", key, **({"text": key} if len(key) == 1 else {}))
+        self.key("keyUp", key)
+
+    def click(self, x: float, y: float) -> None:
+        """Press and release the mouse's button at a place."""
+        for kind in ("mousePressed", "mouseReleased"):
+            self.mouse(kind, x, y)
+
+    def tap(self, selector: str) -> None:
         """Tap an element."""
         x, y = self.evaluate(
             f"(() => {{ const b = document.querySelector({json.dumps(selector)})"
@@ -180,6 +210,26 @@ class Page:
     def screenshot(self) -> bytes:
         """Return a picture of the page as PNG."""
         return base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
+
+    def complaints(self) -> list[str]:
+        """Return the errors of the page since it was opened."""
+        self.evaluate("0")  # what came before it has been received then
+        thrown = [p for m, p in self.events if m == "Runtime.exceptionThrown"]
+        logged = [p["entry"] for m, p in self.events if m == "Log.entryAdded"]
+        return [str(p) for p in [*thrown, *(e for e in logged if e["level"] == "error")]]
+
+    def requests(self) -> list[str]:
+        """Return the addresses that the page has asked for and that its policy allows."""
+        self.evaluate("0")
+        asked = {
+            p["requestId"]: p["request"]["url"]
+            for m, p in self.events
+            if m == "Network.requestWillBeSent"
+        }
+        for method, failed in self.events:
+            if method == "Network.loadingFailed" and failed.get("blockedReason") == "csp":
+                asked.pop(failed["requestId"], None)
+        return list(asked.values())
 
     def offline(self, offline: bool) -> None:
         """Take the network from the page, or give it back."""

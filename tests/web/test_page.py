@@ -294,7 +294,7 @@ def test_garbage_from_the_server_is_ignored(pad, server):
 
 def test_name_of_another_player_is_shown_as_text(pad, server):
     page = pad()
-    page.click("#settings-button")
+    page.tap("#settings-button")
     page.wait_for("document.querySelector('#settings').open")
     server.send("players", [{"id": "web-9", "name": "<img src=x onerror=alert(1)>"}])
     page.wait_for("document.querySelector('#players').textContent.includes('<img')")
@@ -414,7 +414,7 @@ def test_tab_leads_from_the_pad_to_its_buttons_and_lifts_the_finger(pad, server)
 @pytest.mark.parametrize("how", ["touch", "key"])
 def test_one_switch_chooses_a_column_and_a_row_and_plays_while_it_is_held(pad, server, how):
     page = pad()
-    page.click("#settings-button")
+    page.tap("#settings-button")
     page.evaluate("(() => { const d = document.querySelector('#dwell'); d.value = 0.3;"
                   " d.oninput(); document.querySelector('#one-switch').click();"
                   " document.querySelector('#settings').close() })()")  # fmt: skip
@@ -447,7 +447,7 @@ def test_screen_reader_is_told_state_and_turn_and_every_control_has_a_name(pad, 
     page.wait_for("document.querySelector('#live').textContent === 'you can play'")
     server.send("turn", "machine")
     page.wait_for("document.querySelector('#live').textContent === 'robojam plays'")
-    page.click("#settings-button")
+    page.tap("#settings-button")
     page.call("Accessibility.enable")
     nodes = page.call("Accessibility.getFullAXTree")["nodes"]
     named = {"button", "textbox", "slider", "switch", "radio", "dialog", "application"}
@@ -515,7 +515,7 @@ def test_host_sees_players_and_mutes_removes_and_locks(pad, server):
     server.role = "host"
     page = pad()
     server.send("players", [{"id": "web-7", "name": "Ada", "color": "#ff7048"}])
-    page.click("#settings-button")
+    page.tap("#settings-button")
     page.wait_for("document.querySelectorAll('#players button').length === 2")
     page.evaluate("[...document.querySelectorAll('#players button')].map((b) => b.click())")
     page.evaluate("document.querySelector('#lock').click()")
@@ -533,13 +533,13 @@ def test_host_sees_players_and_mutes_removes_and_locks(pad, server):
 def test_sound_is_off_until_it_is_tapped(pad, server):
     page = pad()
     assert page.evaluate("pad.sound.context") is None
-    page.click("#sound")
+    page.tap("#sound")
     page.wait_for("pad.sound.tables && pad.sound.context.state === 'running'")
     page.touch("touchStart", position(page, 0.5, 0.5))
     page.wait_for("pad.sound.voices.size === 1")
     page.touch("touchEnd")
     page.wait_for("pad.sound.voices.size === 0")
-    page.click("#sound")
+    page.tap("#sound")
     page.wait_for("pad.sound.context.state === 'suspended'")
 
 
@@ -571,7 +571,7 @@ def test_pad_reads_instruments_ranges_and_scales_as_the_engine_does(pad, scale):
 )
 def test_settings_that_cannot_be_read_keep_nobody_from_playing(pad, server, settings):
     page = pad()
-    page.click("#sound")
+    page.tap("#sound")
     page.wait_for("pad.sound.tables")
     server.send("state", settings | {"paused": True})
     page.wait_for("document.querySelector('#turn').textContent === 'paused'")

@@ -73,7 +73,7 @@ def test_pad_sounds_with_the_scale_and_instrument_of_the_jam(opened, tmp_path):
     with serving_web(tmp_path, "--threshold", "60", "--scale", "blues") as (engine, url):
         page = opened(url)
         page.wait_for("pad.sound.settings.scale === 'blues'")
-        page.click("#sound")
+        page.tap("#sound")
         page.wait_for("pad.sound.tables")
         page.touch("touchStart", (200, 400, 0))
         page.wait_for("pad.sound.voices.size === 1")
@@ -87,9 +87,9 @@ def test_host_mutes_a_player_who_is_told_and_not_heard(opened, tmp_path):
     with serving_web(tmp_path, "--threshold", "60") as (engine, url):
         host, guest = opened(url), opened(url)
         host.wait_for("document.querySelector('#count').textContent === '2 here'")
-        host.click("#settings-button")
+        host.tap("#settings-button")
         host.wait_for("document.querySelectorAll('#players button').length === 2")
-        host.click("#players button")
+        host.tap("#players button")
         guest.wait_for("document.querySelector('#notice').textContent.includes('muted')")
         guest.touch("touchStart", (200, 400, 0))
         engine.out.ask(lambda status: status["dropped"].get("muted"))
@@ -120,7 +120,7 @@ def test_pads_come_back_when_the_web_process_is_killed(opened, tmp_path):
 def test_pad_that_may_control_the_jam_sets_its_mode(opened, tmp_path):
     with serving_web(tmp_path, "--threshold", "60", "--web-control") as (engine, url):
         page = opened(url)
-        page.click("#settings-button")
+        page.tap("#settings-button")
         modes = "[...document.querySelectorAll('#modes button')]"
         page.wait_for(f"{modes}.some((b) => b.textContent === 'listen')")
         page.evaluate(f"{modes}.find((b) => b.textContent === 'listen').click()")
@@ -134,7 +134,7 @@ def test_pad_that_may_control_the_jam_sets_its_mode(opened, tmp_path):
 def test_pads_that_may_not_control_the_jam_offer_no_modes(opened, tmp_path):
     with serving_web(tmp_path, "--threshold", "60") as (engine, url):
         page = opened(url)
-        page.click("#settings-button")
+        page.tap("#settings-button")
         page.wait_for("document.querySelector('#settings').open && pad.sound.settings.scale")
         assert page.evaluate("document.querySelector('#modes').hidden")
         assert engine.end() == 0
