@@ -15,6 +15,7 @@ from enum import Enum
 from typing import Any, Final
 
 from robojam import music
+from robojam.beats import GRIDS, QUANTA, parse_text
 from robojam.touch import MAX_BACK, MEMORIES, is_machine, is_player
 
 Value = float | int | str
@@ -47,13 +48,25 @@ class RefusedError(ValueError):
 
 
 class Kind(Enum):
-    """Type of a control's value: the OSC type tag with which it is sent, or "" for none."""
+    """Type of a control's value."""
 
-    NUMBER = "f"  # a float within low and high
-    SWITCH = "i"  # 0 or 1
-    INTEGER = "h"  # a whole number from 0 to high
-    TEXT = "s"
-    TRIGGER = ""  # no value
+    NUMBER = "number"  # a float within low and high
+    SWITCH = "switch"  # 0 or 1
+    COUNT = "count"  # a small whole number within low and high
+    INTEGER = "integer"  # a whole number from 0 to high, in 64 bits
+    TEXT = "text"
+    TRIGGER = "trigger"  # no value
+
+    @property
+    def tag(self) -> str:
+        """The OSC type tag with which a value is sent, or "" for none."""
+        return _TAGS[self]
+
+
+_TAGS: Final = {
+    Kind.NUMBER: "f", Kind.SWITCH: "i", Kind.COUNT: "i", Kind.INTEGER: "h", Kind.TEXT: "s",
+    Kind.TRIGGER: "",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +75,8 @@ class Dial:
 
     It is named as the control; short is that name abbreviated, for little room. low and high
     are the values at its ends; step is what a key adds, or multiplies by on a logarithmic
-    dial; unit is appended to the value. On an endless dial 0 means no limit, and lies beyond
-    high.
+    dial; unit is appended to the value. digits are those that a finger can set. On an endless
+    dial 0 means no limit, and lies beyond high. zero is the text of 0, if it has one.
     """
 
     short: str
@@ -71,8 +84,11 @@ class Dial:
     high: float
     step: float
     unit: str = ""
-    log: bool = field(default=False, kw_only=True)
-    endless: bool = field(default=False, kw_only=True)
+    _: KW_ONLY
+    digits: int = 2
+    zero: str = ""
+    log: bool = False
+    endless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +98,11 @@ class ControlSpec:
     low and high bound a number; parse returns the canonical form of a text, given the text
     and the value in force, or raises ValueError with what is allowed. option: the control can
     be set before the jam starts, too. sound: it concerns the sound alone, so the machine plays
-    on as if nothing had changed. replay: a replay takes it. per_player: a
-    player may have a value of its own; own_by_default: a value without a player's name that a
-    host sends is its own, too, instead of everyone's. midi_range: from where to where a MIDI
-    controller turns it; midi_words: what may follow its name in a MIDI binding ("" is nothing).
+    on as if nothing had changed; timing: it concerns when touches sound, and not which, so
+    nothing is drawn again. replay: a replay takes it. per_player: a player may have a value of
+    its own; own_by_default: a value without a player's name that a host sends is its own, too,
+    instead of everyone's. midi_range: from where to where a MIDI controller turns it;
+    midi_words: what may follow its name in a MIDI binding ("" is nothing).
     before: the value in recordings that are older than the control (None: the default).
     """
 
@@ -103,6 +120,7 @@ class ControlSpec:
     parse: Callable[[str, str], str] | None = None
     option: bool = True
     sound: bool = False
+    timing: bool = False
     replay: bool = False
     per_player: bool = False
     own_by_default: bool = False
@@ -153,6 +171,27 @@ def _number(about: str, default: float, low: float, high: float, **row: Any) -> 
     return _control(Kind.NUMBER, about, default, low=low, high=high, **row)
 
 
+def _count(about: str, default: int, low: int, high: int, **row: Any) -> Any:
+    row["allowed"] = f"a whole number from {low} to {high}"
+    return _control(Kind.COUNT, about, default, low=low, high=high, **row)
+
+
+def _words(about: str, words: tuple[str, ...], **row: Any) -> Any:
+    """Declare a control that is one of some words, the first by default."""
+
+    def parse(text: str, _current: str) -> str:
+        word = text.strip().lower()
+        if word not in words:
+            raise ValueError(f"{text!r:.60} is none; allowed: {', '.join(words)}")
+        return word
+
+    allowed = f"one of {', '.join(words)}"
+    return _control(
+        Kind.TEXT, about, words[0], parse=parse, words=words, allowed=allowed,
+        midi_words=words, **row,
+    )  # fmt: skip
+
+
 def _text(about: str, default: str, parse: Callable[[str, str], str], **row: Any) -> Any:
     return _control(Kind.TEXT, about, default, parse=parse, **row)
 
@@ -167,6 +206,29 @@ def parse_mode(name: str, _current: str = "") -> str:
             f"no mode is named {name!r:.60}; allowed: {', '.join(MODES)} (or IMPSY's {impsy})"
         )
     return mode
+
+
+#: Clocks that need no port, and the one that may have one after it: midi:PORT.
+_CLOCKS: Final = ("off", "internal", "link", "midi", "jack")
+_CLOCK_FORM: Final = "off, internal, link, midi, midi:PORT or jack"
+#: Letters of the name of a port, at most.
+_MAX_PORT: Final = 200
+
+
+def parse_clock(text: str, _current: str = "") -> str:
+    """Return the canonical form of a clock, as in midi:PORT. Raises ValueError."""
+    source, colon, port = text.strip().partition(":")
+    source, port = source.strip().lower(), port.strip()
+    if source not in _CLOCKS or (colon and (source != "midi" or not port)):
+        raise ValueError(f"{text!r:.60} is no clock; allowed: {_CLOCK_FORM}")
+    return f"{source}:{_parse_port(port)}" if port else source
+
+
+def _parse_port(text: str, _current: str = "") -> str:
+    port = text.strip()
+    if len(port) > _MAX_PORT or not port.isprintable():
+        raise ValueError(f"{text!r:.60} is no port; allowed: a part of a port's name, or none")
+    return "" if port.lower() == "none" else port
 
 
 _INSTRUMENTS = ", ".join(music.INSTRUMENTS)
@@ -243,6 +305,43 @@ class Settings:
         "loudness of the sound", 0.7, 0, 1,
         metavar="VOLUME", sound=True, replay=True, midi_range=(0.0, 1.0),
         dial=Dial("vol.", 0, 1, 0.05))
+    clock: str = _text(
+        "the clock whose beats the machine keeps to", "off", parse_clock,
+        metavar="CLOCK", allowed=_CLOCK_FORM, timing=True,
+        midi_words=("off", "internal", "link", "midi", "jack"))
+    tempo: float = _number(
+        "beats a minute of the internal clock; of a clock of others the tempo to change to",
+        120.0, 20, 400,
+        metavar="BPM", timing=True, midi_range=(40.0, 240.0),
+        dial=Dial("tempo", 40, 240, 1, " bpm", digits=3))
+    quantum: str = _words(
+        "lines of the clock on which an answer begins and ends", QUANTA,
+        metavar="QUANTUM", timing=True)
+    grid: str = _words(
+        "notes of the clock that the machine's landings lean to", GRIDS,
+        metavar="GRID", timing=True)
+    swing: float = _number(
+        "where the second note of a pair is in the grid; 0.5 is straight, 0.67 as triplets",
+        0.5, 0.5, 0.75,
+        metavar="SWING", timing=True, midi_range=(0.5, 0.75),
+        dial=Dial("swing", 0.5, 0.75, 0.01))
+    lean: float = _number(
+        "how far the machine's landings are moved to the grid; 0 is not, 1 is onto it",
+        0.0, 0, 1,
+        metavar="LEAN", timing=True, midi_range=(0.0, 1.0),
+        dial=Dial("lean", 0, 1, 0.05))
+    bars: int = _count(
+        "length of an answer in bars of the clock; 0 is by response, in seconds", 0, 0, 64,
+        metavar="BARS", timing=True, midi_range=(0.0, 16.0),
+        dial=Dial("bars", 0, 16, 1, zero="off"))
+    clock_out: str = _text(
+        "the MIDI port that the clock is sent to, with Start and Stop", "", _parse_port,
+        metavar="PORT", default_text="none", timing=True,
+        allowed="a part of a port's name, or none")
+    metronome: float = _number(
+        "loudness of a click at each beat of the clock", 0.0, 0, 1,
+        metavar="VOLUME", sound=True, midi_range=(0.0, 1.0),
+        dial=Dial("metr.", 0, 1, 0.05))
 
 
 # fmt: on
@@ -261,6 +360,20 @@ def _parse_memory(text: str, _current: str) -> str:
 _ACTIONS: Final = (
     ControlSpec("answer", Kind.TRIGGER, option=False, midi_words=("",)),
     ControlSpec("reset", Kind.TRIGGER, option=False, midi_words=("",)),
+    ControlSpec(
+        "tap",
+        Kind.TRIGGER,
+        option=False,
+        midi_words=("",),
+        about="a beat, now: the tempo of the internal clock follows several",
+    ),
+    ControlSpec(
+        "downbeat",
+        Kind.TRIGGER,
+        option=False,
+        midi_words=("",),
+        about="a bar begins now",
+    ),
     ControlSpec("panic", Kind.TRIGGER, option=False, replay=True, midi_words=("",)),
     ControlSpec(
         "back",
@@ -299,6 +412,12 @@ _LOAD: Final = (
     ControlSpec("planning", Kind.NUMBER, low=0, high=60, allowed="seconds from 0 to 60"),
     ControlSpec("planned", Kind.NUMBER, low=0, high=60, allowed="seconds from 0 to 60"),
 )
+#: Control that the engine alone sets: the beats of the jam from its own instant on, as text
+#: (robojam.beats), or "" for no clock. Recordings hold it.
+_BEATS: Final = ControlSpec(
+    "beats", Kind.TEXT, allowed="a beat, a tempo and beats of a bar, or nothing",
+    parse=lambda text, _current: parse_text(text),
+)  # fmt: skip
 
 
 def _parse_human(name: str, _current: str) -> str:
@@ -314,7 +433,13 @@ _WHO: Final = (
     ControlSpec("host", Kind.TEXT, allowed="a human player", parse=_parse_human),
 )
 #: All that a recording may hold the changes of, by name.
-RECORDED: Final[dict[str, ControlSpec]] = CONTROLS | {row.name: row for row in _LOAD + _WHO}
+RECORDED: Final[dict[str, ControlSpec]] = CONTROLS | {
+    row.name: row for row in (*_LOAD, *_WHO, _BEATS)
+}
+
+
+#: Controls that change nothing of a jam: what follows from them is recorded as beats.
+_UNRECORDED: Final = ("record", "tap", "downbeat")
 
 
 def validate_control(name: str, value: Any, settings: Settings, who: str | None) -> Any:
@@ -360,7 +485,7 @@ def check_recorded(name: str, value: Any) -> Any:
     Raises ValueError with what is allowed.
     """
     control = RECORDED.get(name)
-    if control is None or name == "record":  # which changes nothing of a jam
+    if control is None or name in _UNRECORDED:
         raise ValueError(f"there is no control {name!r:.60} in a recording")
     if name == "model":
         if not isinstance(value, dict) or not isinstance(value.get("file"), str):

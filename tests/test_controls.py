@@ -41,8 +41,8 @@ EVERY_SETTING = pytest.mark.parametrize("row", SETTINGS.values(), ids=lambda row
 def another(row: ControlSpec) -> float | int | str:
     """Return a value that differs from the default."""
     if row.kind is Kind.NUMBER:
-        return 0.25
-    if row.kind in (Kind.SWITCH, Kind.INTEGER, Kind.TRIGGER):
+        return 0.25 if row.has(0.25) else row.high
+    if row.kind in (Kind.SWITCH, Kind.COUNT, Kind.INTEGER, Kind.TRIGGER):
         return 1
     if row.name in ("store", "undo_store", "recall"):
         return MEMORIES[1]
@@ -50,6 +50,8 @@ def another(row: ControlSpec) -> float | int | str:
         "instrument": "human=drums,ai=keys",
         "range": "36-84,ai=48-60",
         "model": "other.safetensors",
+        "clock": "midi:Drum machine",
+        "clock_out": "Drum machine",
     }
     return texts.get(row.name) or row.words[-1]
 
@@ -66,13 +68,14 @@ def test_default_of_a_setting_is_allowed(row):
 
 @EVERY
 def test_control_with_an_option_is_set_on_the_command_line_and_in_toml(row, tmp_path):
-    assert (row.name in BY_NAME) == row.option
+    option = row.name.replace("_", "-")
+    assert (option in BY_NAME) == row.option
     if row.name not in SETTINGS or not row.option:
         return
     value = another(row)
     toml = tmp_path / "jam.toml"
     toml.write_text(
-        f'{row.name} = "{value}"' if isinstance(value, str) else f"{row.name} = {value}"
+        f'{option} = "{value}"' if isinstance(value, str) else f"{option} = {value}"
     )
     typed = resolve({row.name: str(value)})
     assert typed == resolve({}, str(toml))
@@ -82,8 +85,9 @@ def test_control_with_an_option_is_set_on_the_command_line_and_in_toml(row, tmp_
 @EVERY_SETTING
 def test_option_out_of_range_is_refused_with_its_name_and_what_is_allowed(row):
     if row.option:
+        refused = "x" * 300 if row.name == "clock_out" else "-1e9"
         with pytest.raises(OptionsError, match=rf"the command line: {row.name}.*allowed: "):
-            resolve({row.name: "-1e9"})
+            resolve({row.name: refused})
 
 
 @EVERY
@@ -92,14 +96,14 @@ def test_control_is_written_and_read_by_osc_as_the_same_value(row):
     packet = native.encode_control(row.name, value)
     (message,) = decode(packet)[0]
     assert message.address == f"/robojam/{row.name}"
-    assert message.tags == row.kind.value
+    assert message.tags == row.kind.tag
     assert native.read(message, native.INPUTS) == native.Control(row.name, value)
     assert validate_control(row.name, value, Settings(), None) == value
 
 
 @EVERY
 def test_number_is_read_by_osc_from_any_type_of_number(row):
-    if row.kind in (Kind.NUMBER, Kind.SWITCH, Kind.INTEGER):
+    if row.kind in (Kind.NUMBER, Kind.SWITCH, Kind.COUNT, Kind.INTEGER):
         for tag in "ihfd":
             (message,) = decode(encode(f"/robojam/{row.name}", tag, 1))[0]
             assert native.read(message, native.INPUTS) == native.Control(row.name, 1)
@@ -139,7 +143,7 @@ def test_setting_is_in_the_status_sent_to_monitors_and_recorded(row, tmp_path):
     assert engine.status()[row.name] == row.default
     engine.send("/robojam/down", "iff", 0, 0.5, 0.5)
     value = another(row)
-    tags = "h" if row.kind is Kind.SWITCH else row.kind.value
+    tags = "h" if row.kind is Kind.SWITCH else row.kind.tag
     engine.send(f"/robojam/{row.name}", tags, value)
     assert engine.status()[row.name] == value
     assert value in [m.args[0] for m in engine.take() if m.name == row.name]
@@ -188,7 +192,10 @@ def test_instrument_without_a_player_is_set_for_the_sender():
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
     [
-        ("tempo", 1.0, "no such control"),
+        ("groove", 1.0, "no such control"),
+        ("tempo", 600.0, "out of range"),
+        ("clock", "sundial", "unknown clock"),
+        ("grid", "1/5", "unknown grid"),
         ("mode", "jazz", "unknown mode"),
         ("instrument", "banjo", "unknown instrument"),
         ("scale", "blue", "unknown scale"),
@@ -206,7 +213,16 @@ def test_refused_control_has_a_reason_and_its_name(name, value, reason):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("model", "a.safetensors"), ("pause", 2), ("mode", 1), ("volume", True), ("tempo", 1)],
+    [
+        ("model", "a.safetensors"),
+        ("pause", 2),
+        ("mode", 1),
+        ("volume", True),
+        ("tempo", 1),
+        ("beats", "1 2 3"),
+        ("bars", 1.5),
+        ("tap", 1),
+    ],
 )
 def test_recorded_control_of_another_kind_or_range_is_refused(name, value):
     with pytest.raises(ValueError, match=name):

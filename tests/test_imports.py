@@ -31,6 +31,7 @@ class Row:
 
 PACKAGES = {
     "touch": Row(0, "msgspec"),
+    "beats": Row(0),
     "limits": Row(0),
     "music": Row(1),
     "system": Row(0, lazily="ctypes"),
@@ -60,7 +61,7 @@ PACKAGES = {
 
 #: Modules that do no I/O, start no thread, and are given the time and their random numbers.
 PURE = (
-    "touch limits music controls mixture wire jam config model.event model.features"
+    "touch beats limits music controls mixture wire jam config model.event model.features"
     " model.lattice model.matcher player.reference player.cpu_single player.cpu_batch"
     " player.cpu_compiled player.descriptors player.kernels player.state_layout"
     " player.lookahead player.planner sessions.session sessions.compose sessions.playback"

@@ -158,11 +158,12 @@ def _field_row(info: msgspec.structs.FieldInfo) -> Option:
 
 
 def _control_row(control: ControlSpec) -> Option:
+    kinds = {Kind.NUMBER: float, Kind.COUNT: int}
     return Option(
-        name=control.name,
+        name=control.name.replace("_", "-"),
         field=control.name,
         type=control,
-        kind=float if control.kind is Kind.NUMBER else Literal if control.words else str,
+        kind=kinds.get(control.kind, Literal if control.words else str),
         default=None if control.default_text else control.default,
         default_text=control.default_text or _default_text(control.default),
         about=control.about,

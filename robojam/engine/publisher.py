@@ -34,7 +34,7 @@ from robojam.wire.echo import EchoDetector
 log = logging.getLogger("robojam")
 
 #: Changes that monitors are not sent: they come often, or concern few; the status has them.
-_IN_STATUS = ("held_up", "host", "planned", "planning", "visitor")
+_IN_STATUS = ("beats", "held_up", "host", "planned", "planning", "visitor")
 #: Voices from which on a human's touch goes to monitors and recording before the answers to it.
 _MANY_VOICES: Final = 8
 #: Most events that wait for monitors and recording.

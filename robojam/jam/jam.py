@@ -17,6 +17,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from robojam.beats import Beats
 from robojam.controls import SETTINGS, Settings, Value
 from robojam.jam.events import ControlChanged, Counters, Event, TouchPlayed, TurnChanged
 from robojam.jam.fair_turns import FairTurns
@@ -96,6 +97,8 @@ class Jam:
         self._has_heard = False  # whether the model remembers a human's touch
         #: When each landing came that the model was fed, and whose it was.
         self._landings: deque[tuple[float, str]] = deque(maxlen=_LANDINGS)
+        #: Beats of the clock that the jam keeps to; None where there is none.
+        self.beats: Beats | None = None
         #: Whether an act has begun and not ended: an exception has cut it short, or it goes on.
         self.incomplete = False
         # The next event that needs no input, while known: asked for several times a touch.
@@ -103,6 +106,8 @@ class Jam:
         self._actions: dict[str, Callable[[Value], bool]] = {
             "answer": self._answer,
             "back": self._back,
+            "beats": self._set_beats,
+            "downbeat": self._ignore,
             "held_up": self._hold_up,
             "host": self._add_host,
             "mode": self._set_mode,
@@ -115,6 +120,7 @@ class Jam:
             "resting": self._rest,
             "seed": self._seed,
             "store": self._store,
+            "tap": self._ignore,
             "undo_store": self._undo_store,
             "visitor": self._add_visitor,
         }
@@ -361,9 +367,26 @@ class Jam:
         self.announce(name, value)
         if name in ("temperature", "spread"):
             self._apply_sampling()
-        if not SETTINGS[name].sound:
+        row = SETTINGS[name]
+        if not (row.sound or row.timing):
             self._resample()
         return True
+
+    def _set_beats(self, value: Value) -> bool:
+        """Keep to the beats of a text, which hold from now on; "" is no clock.
+
+        Only in a take, whose recording holds them.
+        """
+        if not self.begun:
+            return False
+        text = str(value)
+        self.beats = Beats.parse(text, self.t) if text else None
+        self.announce("beats", text)
+        return True
+
+    def _ignore(self, _value: Value) -> bool:
+        """Do nothing: the engine has changed the beats."""
+        return False
 
     def _answer(self, _value: Value) -> bool:
         return not self.silenced and self.mode.answer(self)

@@ -77,7 +77,7 @@ def _touch(path: str) -> dict[str, Any]:
 def _control(control: ControlSpec, value: Any) -> dict[str, Any]:
     leaf: dict[str, Any] = {
         "FULL_PATH": f"/robojam/{control.name}",
-        "TYPE": control.kind.value or _TYPES[control.kind],
+        "TYPE": control.kind.tag or _TYPES[control.kind],
         "ACCESS": _WRITE if value is None else _READ_WRITE,
         "DESCRIPTION": control.about or control.allowed or control.name,
     }

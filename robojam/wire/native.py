@@ -423,7 +423,7 @@ def encode_motif(who: str, whose: str, seconds_ago: float, path: Sequence[float]
 
 def encode_control(name: str, value: float | int | str) -> bytes:
     """Return the message that a control took effect."""
-    tags = RECORDED[name].kind.value
+    tags = RECORDED[name].kind.tag
     return encode(f"/robojam/{name}", tags, *([value] if tags else []))
 
 

@@ -189,7 +189,7 @@ def test_controls_from_another_machine_are_refused_and_from_this_one_and_control
     d = driven(mode="solo", control=["10.0.0.0/24"])
     row = CONTROLS[name]
     value = (row.words or ("A",))[-1] if row.kind is Kind.TEXT else 1
-    tags = row.kind.value
+    tags = row.kind.tag
     args = [value] if tags else []
     d.send(f"/robojam/{name}", tags, *args, sender=("10.0.1.7", 9))
     assert d.status()["dropped"] == {"not allowed": 1}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from robojam.controls import SETTINGS, ControlSpec, Dial
+from robojam.controls import SETTINGS, ControlSpec, Dial, Kind
 from robojam.touch import clip
 
 #: A dial turned to its end, within this share of its way, finds the value without limit.
@@ -44,7 +44,7 @@ class DialControl:
             value = dial.low * (dial.high / dial.low) ** share
         else:
             value = dial.low + (dial.high - dial.low) * share
-        digits = 3 if fine else 2
+        digits = dial.digits + fine
         rounded = float(f"{value:.{digits}g}") if value >= 0.1 else round(value, digits)
         return self._settled(value, rounded)
 
@@ -65,14 +65,22 @@ class DialControl:
         dial = self.dial
         if dial.endless and value == 0:
             return "no end"
+        if dial.zero and value == 0:
+            return dial.zero
+        if self.control.kind is Kind.COUNT:
+            return f"{value:.0f}{dial.unit}"
         if dial.unit == "×":
             return f"×{value:.3g}"
+        if dial.digits > 2 and value != round(value):
+            return f"{value:.1f}{dial.unit}"
         if dial.unit:
             return f"{value:.2g}{dial.unit}" if value < 10 else f"{value:.0f}{dial.unit}"
         return f"{value:.2f}"
 
     def _settled(self, value: float, rounded: float) -> float:
-        """Return 1 for a factor that is nearly 1, else the rounded value."""
+        """Return 1 for a factor that is nearly 1, a whole number of a count, else rounded."""
+        if self.control.kind is Kind.COUNT:
+            return float(round(value))
         if self.dial.unit == "×" and abs(value - 1) < _NEAR_ONE:
             return 1.0
         return rounded + 0.0  # no zero has a sign

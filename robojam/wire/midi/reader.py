@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from robojam.controls import MODES
+from robojam.controls import CONTROLS, MODES, Kind
 from robojam.wire.midi import stream
 from robojam.wire.midi.bindings import Action, Trigger, parse_binding
 from robojam.wire.midi.notes import NoteSurface
@@ -195,7 +195,8 @@ def _between(action: Action, value: float) -> float:
     part = value / 127
     if action.name == "timescale":
         return action.low * math.pow(action.high / action.low, part)
-    return action.low + (action.high - action.low) * part
+    mapped = action.low + (action.high - action.low) * part
+    return float(round(mapped)) if CONTROLS[action.name].kind is Kind.COUNT else mapped
 
 
 class _ControllerSurface:

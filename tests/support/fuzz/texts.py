@@ -88,7 +88,7 @@ def check_control(value: tuple[str, Any, str], meter: Meter) -> None:
     name, given, who = value
     spec = CONTROLS.get(name)
     settings = Settings()
-    if spec is not None and isinstance(given, str) != (spec.kind.value == "s"):
+    if spec is not None and isinstance(given, str) != (spec.kind.tag == "s"):
         return  # the dialects refuse it
     try:
         checked = meter.measure(validate_control, name, given, settings, who or None)
