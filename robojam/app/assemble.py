@@ -405,7 +405,10 @@ def _can_announce(options: Options, listener: Listener, warnings: list[str]) -> 
 
 
 def _sound(options: Options) -> list[SoundOutput]:
-    return [SoundOutput(options.settings(), device=options.sound_out)] if options.sound else []
+    if not options.sound:
+        return []
+    latency = options.sound_latency / 1000
+    return [SoundOutput(options.settings(), device=options.sound_out, latency=latency)]
 
 
 def _midi_ports(

@@ -7,13 +7,22 @@ it: its lateness is that of the machine, not of robojam.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from robojam.bench import measures
+from robojam.bench import loopback, measures
 from robojam.bench.client import BenchError
 from robojam.bench.report import Figure, Report, percentile, processor
 
-__all__ = ["BenchError", "Figure", "Report", "percentile", "processor", "run"]
+__all__ = [
+    "BenchError",
+    "Figure",
+    "Report",
+    "measure_loopback",
+    "percentile",
+    "processor",
+    "run",
+]
 
 
 def run(*, length: str = "", model: str | None = None) -> Iterator[tuple[str, Report]]:
@@ -45,4 +54,32 @@ def run(*, length: str = "", model: str | None = None) -> Iterator[tuple[str, Re
         measures.busy(report, 15.0, *options)
         yield "64 voices", report
         measures.many_voices(report, 64, 15.0, *options)
+    yield "", report
+
+
+def measure_loopback(
+    *,
+    sound_in: str | None = None,
+    sound_out: str | None = None,
+    midi_in: str | None = None,
+    midi_out: str | None = None,
+) -> Iterator[tuple[str, Report]]:
+    """Measure the latencies of sound and MIDI that come back through inputs, as `run` does.
+
+    The arguments are parts of the names of devices and ports; None is the system's choice, for
+    MIDI a port that robojam makes. What cannot be measured is in the report, with the reason.
+    """
+    from robojam.sound.device import NoSoundError
+
+    report = Report()
+    yield "the sound that comes back", report
+    try:
+        loopback.sound(report, 8, sound_in=sound_in, sound_out=sound_out)
+    except (BenchError, NoSoundError) as error:
+        report.add("touch to sound, by loopback", math.nan, "ms", note=str(error))
+    yield "MIDI that comes back", report
+    try:
+        loopback.midi(report, 20, midi_in=midi_in, midi_out=midi_out)
+    except BenchError as error:
+        report.add("OSC to MIDI, by loopback", math.nan, "ms", note=str(error))
     yield "", report

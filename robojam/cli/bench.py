@@ -20,17 +20,34 @@ if TYPE_CHECKING:
 @json_option
 @option("--quick", "the shortest that tells anything: 20 seconds")
 @option("--long", "with a solo of 20,000 touches: 12 minutes", field="long_solo")
+@option("--loopback", "only the latencies of sound and MIDI, which come back through inputs")
+@option("--sound-in NAME", "with --loopback: audio device that hears the sound")
+@option("--sound-out NAME", "with --loopback: audio device that plays it")
+@option("--midi-in NAME", "with --loopback: MIDI port at which the output comes back")
+@option("--midi-out NAME", "with --loopback: MIDI port to send to")
 @option("--model FILE", "model that plays (default: touch)")
-def bench(*, as_json: bool, quick: bool, long_solo: bool, model: str | None) -> int:
+def bench(
+    *,
+    as_json: bool,
+    quick: bool,
+    long_solo: bool,
+    loopback: bool,
+    model: str | None,
+    **ports: str | None,
+) -> int:
     """Measure latency, timing and CPU use of an engine on this machine."""
-    from robojam.bench import BenchError, Report, run
+    from robojam.bench import BenchError, Report, measure_loopback, run
 
     if quick and long_solo:
         fail("--quick and --long: choose one of them")
+    if not loopback and any(ports.values()):
+        names = ", ".join(f"--{name.replace('_', '-')}" for name, x in ports.items() if x)
+        fail(f"{names}: only with --loopback")
     length = "quick" if quick else "long" if long_solo else ""
     report = Report()
     try:
-        for next_measurement, report in run(length=length, model=model):  # noqa: B007
+        steps = measure_loopback(**ports) if loopback else run(length=length, model=model)
+        for next_measurement, report in steps:  # noqa: B007
             if next_measurement:
                 print(f"measuring {next_measurement} …", file=sys.stderr, flush=True)
     except BenchError as error:

@@ -8,6 +8,7 @@ from ipaddress import AddressValueError, IPv6Address, ip_address
 from typing import Final, NamedTuple
 
 from robojam.wire import touchosc
+from robojam.wire.latency import split_latency
 from robojam.wire.touchosc import Pad
 
 #: The dialects of an output, the default first.
@@ -138,16 +139,24 @@ def reachable_here(address: tuple[str, int]) -> tuple[str, int]:
 
 
 class Output(NamedTuple):
-    """Address that touches are sent to, and the dialect of OSC to send them in."""
+    """Address that touches are sent to, the dialect of OSC to send them in, and the latency.
+
+    latency is the time in seconds from when a touch is sent until it is heard or seen there.
+    """
 
     host: str
     port: int
     dialect: str
+    latency: float = 0.0
 
 
 def parse_output(text: str) -> Output:
-    """Return the output of HOST:PORT[/DIALECT]. Raises ValueError, which says what is wrong."""
-    address, slash, dialect = text.partition("/")
+    """Return the output of HOST:PORT[/DIALECT][?latency=MS].
+
+    Raises ValueError, which says what is wrong.
+    """
+    rest, latency = split_latency(text)
+    address, slash, dialect = rest.partition("/")
     if slash and dialect not in DIALECTS:
         raise ValueError(
             f"no dialect is named {quoted(dialect)}; allowed: {', '.join(DIALECTS)}"
@@ -158,7 +167,7 @@ def parse_output(text: str) -> Output:
             f"{quoted(address)} is an address to listen at; to send to this machine: "
             f"127.0.0.1:{port}"
         )
-    return Output(host, port, dialect or DIALECTS[0])
+    return Output(host, port, dialect or DIALECTS[0], latency)
 
 
 def parse_pad(text: str) -> Pad:

@@ -67,7 +67,8 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
         "HOST:PORT", "HOST:PORT")] = "127.0.0.1:5005"
     osc_out: Annotated[tuple[str, ...], _list(
         "HOST:PORT[/DIALECT]",
-        "address to send the machine's touches to")] = ("127.0.0.1:5006",)
+        "address to send the machine's touches to; with ?latency=MS at the end what is heard "
+        "there comes so much later, and the other outputs wait for it")] = ("127.0.0.1:5006",)
     osc_ahead: Annotated[float, _meta(
         "milliseconds by which touches are sent early, each in a bundle with the timetag "
         "of its instant, to native outputs that schedule; 0 sends them when they are due",
@@ -76,7 +77,7 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
         "NAME[/STYLE]", "a MIDI port to receive from, by a part of its name")] = ()
     midi_out: Annotated[tuple[str, ...], _list(
         "NAME[/STYLE]", "a MIDI port to send to, in the style "
-        f"{', '.join(PRESETS)} or one of the file's")] = ()
+        f"{', '.join(PRESETS)} or one of the file's; ?latency=MS as for osc-out")] = ()
     midi: Annotated[dict[str, Style], _meta(
         "styles of MIDI of your own, [midi.NAME]", "", "tables as [midi.NAME]", "none")] = {}
     tuio_in: Annotated[str, _meta(
@@ -102,6 +103,12 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     sound_out: Annotated[str, _meta(
         "the audio device, or a part of its name",
         "NAME", "text", "the system's")] | None = None
+    sound_latency: Annotated[float, _meta(
+        "milliseconds from when the built-in sound is sent a touch until it is heard; the "
+        "other outputs wait for it", "MS", "a number from 0 to 500", ge=0, le=500)] = 0.0
+    window_latency: Annotated[float, _meta(
+        "milliseconds from when a window is sent a touch until it is seen; the other outputs "
+        "wait for it", "MS", "a number from 0 to 500", ge=0, le=500)] = 0.0
     record: Annotated[bool, _switch("record each jam as a session")] = True
     sessions: Annotated[str, _path("FOLDER", "the folder of the sessions")] = "sessions"
     log: Annotated[str, _path(

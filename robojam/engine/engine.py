@@ -116,12 +116,12 @@ class Engine:
             self._monitors, takes, self._reader.echo, lambda: self.live.info.model, clock,
             failed=self._counts.error,
         )  # fmt: skip
-        self._collect_ports()
         self._preview = Preview(self._publisher.send_to_outputs)
         self.live = LiveJam(
             make_jam, info, settings=settings, takes=takes, publisher=self._publisher,
             counts=self._counts, clock=clock, on_lost=lambda: self._changes.reload(),
         )  # fmt: skip
+        self._collect_ports()
         self._changes = ModelChanges(
             self.live, load, counts=self._counts, call=call,
             next_take=lambda reason: self._next_take(self.clock(), reason),
@@ -162,7 +162,11 @@ class Engine:
                 outputs + self._setup.outputs,
                 self.inputs + self._setup.inputs,
             )
-        self._publisher.outputs = outputs
+        self._publisher.use(
+            outputs,
+            window_latency=self.options.window_latency / 1000,
+            everyone=self.jam.replaying,
+        )
 
     @property
     def _ports(self) -> tuple[Port, ...]:

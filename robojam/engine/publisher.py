@@ -7,7 +7,6 @@ time for their answers than that takes: then it comes first.
 """
 
 import logging
-import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -25,6 +24,7 @@ from robojam.jam.events import (
     TouchPlayed,
     TurnChanged,
 )
+from robojam.ports.delay_line import DelayLine
 from robojam.ports.interface import OutputPort
 from robojam.sessions.session import ModelRef
 from robojam.touch import Phase, is_machine
@@ -60,10 +60,36 @@ class Publisher:
         output raises: the others, the monitors and the recording get the event all the same.
         """
         self.outputs: Sequence[OutputPort] = ()
+        self._lines: list[DelayLine] = []
+        self._to_monitors = DelayLine(self._send_to_monitors)
+        #: Seconds from when the machine plays a touch until all outputs have sounded it.
+        self.latency = 0.0
         self.lateness = Lateness()
         self._monitors, self._takes, self._echo = monitors, takes, echo
         self._model, self._clock, self._failed = model, clock, failed
         self._unflushed: deque[Event] = deque()
+
+    def use(
+        self,
+        outputs: Sequence[OutputPort],
+        *,
+        window_latency: float = 0.0,
+        everyone: bool = False,
+    ) -> None:
+        """Publish to these outputs from now on: what the machine plays meets in all of them.
+
+        window_latency is that of the monitors, in seconds. everyone: what humans play meets,
+        too, as it is known ahead in a replay.
+        """
+        kept = dict(zip(self.outputs, self._lines, strict=True))
+        self.latency = max((*(output.latency for output in outputs), window_latency))
+        self.outputs = outputs
+        self._lines = [kept.get(output) or DelayLine(output.handle) for output in outputs]
+        for output, line in zip(outputs, self._lines, strict=True):
+            line.lag, line.everyone = self.latency - output.latency, everyone
+            line.schedules = output.schedules
+        self._to_monitors.lag = self.latency - window_latency
+        self._to_monitors.everyone = everyone
 
     def handle(self, event: Event) -> None:
         """Publish an event; the jam's sink. Monitors and recording may get it at `flush`."""
@@ -92,11 +118,20 @@ class Publisher:
 
     def _pass_on(self, event: Event) -> None:
         """Give an event to the monitors and the recording."""
+        self._to_monitors.handle(event, self._clock())
+        if isinstance(event, TouchPlayed):
+            self._takes.record(event)
+        elif isinstance(event, ControlChanged):
+            is_model = event.name == "model"
+            value = msgspec.structs.asdict(self._model()) if is_model else event.value
+            self._takes.record(event, value)
+            log.debug("%s: %s", event.name, event.value)
+
+    def _send_to_monitors(self, event: Event, _at: float) -> None:
         if isinstance(event, TouchPlayed):
             if self._monitors:
                 packet = native.encode_touch(event.touch, event.dt)
                 self._monitors.send(packet, self._clock())
-            self._takes.record(event)
         elif isinstance(event, TouchPending):
             p, wait = event.proposal, event.due - event.t
             if p is not None and self._monitors:
@@ -109,28 +144,23 @@ class Publisher:
             self._monitors.send(motif, self._clock())
         elif isinstance(event, TurnChanged):
             self._monitors.send(native.encode_turn(event.whose), self._clock())
-        elif isinstance(event, ControlChanged):
-            if event.name not in _IN_STATUS:
-                self._monitors.control(event.name, event.value, self._clock())
-            is_model = event.name == "model"
-            value = msgspec.structs.asdict(self._model()) if is_model else event.value
-            self._takes.record(event, value)
-            log.debug("%s: %s", event.name, event.value)
+        elif isinstance(event, ControlChanged) and event.name not in _IN_STATUS:
+            self._monitors.control(event.name, event.value, self._clock())
 
     def send_to_outputs(self, event: Event, at: float) -> None:
         """Send an event to the outputs alone; at is its instant of the clock (s)."""
-        for output in self.outputs:
+        for line in self._lines:
             try:
-                output.handle(event, at)
+                line.handle(event, at)
             except Exception as error:
                 self._failed(error)
 
     def advance(self) -> float:
         """Advance the outputs; return the seconds until one needs it again, or infinity."""
-        wait = math.inf
-        for output in self.outputs:
+        wait = self._to_monitors.advance(self._clock())
+        for output, line in zip(self.outputs, self._lines, strict=True):
             try:
-                wait = min(wait, output.advance(self._clock()))
+                wait = min(wait, line.advance(self._clock()), output.advance(self._clock()))
             except Exception as error:
                 self._failed(error)
                 wait = min(wait, AFTER_ERROR)

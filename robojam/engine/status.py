@@ -92,6 +92,7 @@ class Status:
             **self._endpoint.status(),
             "late_ms_p99": 1000 * self._publisher.lateness.p99,
             "late_ms_max": 1000 * self._publisher.lateness.worst,
+            "latency_ms": 1000 * self._publisher.latency,
             "held_up": live.held_up,
             "resting": live.load.resting,
             "priority": self._priority(),

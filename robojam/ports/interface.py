@@ -62,7 +62,13 @@ class OutputPort(Port, Protocol):
 
     Its methods are called on the loop's thread, in the path of a deadline: none blocks or
     raises, and what could not be sent is counted.
+
+    latency is the time in seconds from `handle` until an event is heard or seen. schedules:
+    `handle` may be called before the instant of an event, which waits there.
     """
+
+    latency: float
+    schedules: bool
 
     def handle(self, event: Event, at: float) -> None:
         """Take an event; at is its instant on the engine's clock, in seconds."""

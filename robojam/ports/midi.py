@@ -16,6 +16,7 @@ from typing import Final
 from robojam.config.options import Options
 from robojam.controls import MODES
 from robojam.jam.events import ControlChanged, Event, TouchPlayed, TurnChanged
+from robojam.ports.delay_line import DelayLine
 from robojam.ports.midi_client import MidiClient
 from robojam.ports.midi_process import ERROR, GONE, MESSAGE, NO_PORT, OPENED, OUTPUTS, SYSTEMS
 from robojam.system.shell import printable
@@ -23,7 +24,7 @@ from robojam.touch import Phase, is_machine
 from robojam.wire.echo import EchoDetector, Kind
 from robojam.wire.midi import stream
 from robojam.wire.midi.reader import TOGGLE, MidiReader, make_reader
-from robojam.wire.midi.styles import PRESETS, PortRequest, parse_port, unknown_style
+from robojam.wire.midi.styles import PRESETS, PortRequest, Style, parse_port, unknown_style
 from robojam.wire.midi.writer import MidiWriter, make_writer
 from robojam.wire.native import Control, Dropped, Input
 
@@ -71,7 +72,9 @@ class _InputDevice(_Device):
 @dataclass(slots=True, kw_only=True)
 class _OutputDevice(_Device):
     writer: MidiWriter
+    line: DelayLine
     played_at: float = -math.inf  # its last touch, or its setup
+    taken_back_at: float = -math.inf  # jam time at which the turn passed to the humans
     unsent: int = 0
 
 
@@ -104,7 +107,12 @@ def _may_echo(message: bytes) -> bool:
 
 
 class MidiPorts:
-    """Every MIDI device of an engine, as one InputPort and OutputPort."""
+    """Every MIDI device of an engine, as one InputPort and OutputPort.
+
+    latency is the longest of its output devices: among themselves they meet.
+    """
+
+    schedules = False
 
     def __init__(
         self,
@@ -130,22 +138,27 @@ class MidiPorts:
             )
             for number, wanted in enumerate(wanted_inputs)
         ]
+        self.latency = max((wanted.latency for wanted in wanted_outputs), default=0.0)
         self._outputs = [
-            _OutputDevice(
-                wanted=wanted,
-                writer=make_writer(
-                    styles[wanted.style], ranges=settings.range, eager=wanted.virtual
-                ),
-            )
+            self._output_device(wanted, styles[wanted.style], settings.range)
             for wanted in wanted_outputs
         ]
         self._mode, self._pause = settings.mode, 0
         self._echoes = echo or EchoDetector()
-        self._taken_back_at = -math.inf  # jam time at which the turn passed to the humans
         self._systems: int | None = None  # MIDI systems that run; None before the first scan
         self._flush_at = math.inf
         self._report_missing_at = clock() + MISSED
         self._client = MidiClient(wanted_inputs, wanted_outputs, clock)
+
+    def _output_device(self, wanted: PortRequest, style: Style, ranges: str) -> _OutputDevice:
+        writer = make_writer(style, ranges=ranges, eager=wanted.virtual)
+
+        def deliver(event: Event, at: float) -> None:
+            self._play(device, event, at)
+
+        line = DelayLine(deliver, self.latency - wanted.latency, everyone=self._everyone)
+        device = _OutputDevice(wanted=wanted, writer=writer, line=line)
+        return device
 
     def await_ports(self, seconds: float) -> None:
         """Wait until every output device is there, before the engine's loop begins.
@@ -272,37 +285,38 @@ class MidiPorts:
 
     def handle(self, event: Event, at: float) -> None:
         """Play a touch; silence everything when a turn is taken back or the mode changes."""
-        if isinstance(event, TouchPlayed):
-            touch = event.touch
-            machine = is_machine(touch.who)
-            if not machine and touch.phase is not Phase.UP and event.t == self._taken_back_at:
-                self._taken_back_at = -math.inf
-                self._panic()
-            if machine or self._everyone:
-                for device in self._outputs:
-                    if device.port is not None:
-                        self._send(
-                            device, self._renewal(device) + device.writer.touch(at, touch)
-                        )
-                        device.played_at = self._clock()
-        elif isinstance(event, TurnChanged):
-            # A turn is taken back by a touch of the same instant; one that ends by itself has
-            # no such touch, and its notes ring on.
-            to_humans = event.whose == "human" and not self._everyone
-            self._taken_back_at = event.t if to_humans else -math.inf
-        elif isinstance(event, ControlChanged):
+        if isinstance(event, ControlChanged):
             if event.name == "mode":
                 self._mode = str(event.value)
             elif event.name == "pause":
                 self._pause = int(event.value)
-            elif event.name == "range":
-                for device in self._outputs:
-                    device.writer.ranges = str(event.value)
             elif event.name == "panic":
                 for source in self._inputs:
                     source.reader.silence()
-            if event.name in ("mode", "panic"):
-                self._panic()
+        for device in self._outputs:
+            device.line.handle(event, at)
+
+    def _play(self, device: _OutputDevice, event: Event, at: float) -> None:
+        """Play an event at a device."""
+        if isinstance(event, TouchPlayed):
+            touch = event.touch
+            machine = is_machine(touch.who)
+            if not machine and touch.phase is not Phase.UP and event.t == device.taken_back_at:
+                device.taken_back_at = -math.inf
+                self._send(device, device.writer.panic())
+            if (machine or self._everyone) and device.port is not None:
+                self._send(device, self._renewal(device) + device.writer.touch(at, touch))
+                device.played_at = self._clock()
+        elif isinstance(event, TurnChanged):
+            # A turn is taken back by a touch of the same instant; one that ends by itself has
+            # no such touch, and its notes ring on.
+            to_humans = event.whose == "human" and not self._everyone
+            device.taken_back_at = event.t if to_humans else -math.inf
+        elif isinstance(event, ControlChanged):
+            if event.name == "range":
+                device.writer.ranges = str(event.value)
+            elif event.name in ("mode", "panic"):
+                self._send(device, device.writer.panic())
 
     def _renewal(self, device: _OutputDevice) -> bytes:
         """Return the setup of an output again, when it has been silent.
@@ -312,10 +326,6 @@ class MidiPorts:
         """
         silent = not device.writer.is_sounding and self._clock() - device.played_at >= SILENCE
         return device.writer.renew() if silent else b""
-
-    def _panic(self) -> None:
-        for device in self._outputs:
-            self._send(device, device.writer.panic())
 
     def _send(self, device: _OutputDevice, data: bytes) -> None:
         if not data or device.port is None:
@@ -333,14 +343,15 @@ class MidiPorts:
     def advance(self, now: float) -> float:
         """Flush gathered moves, watch the process; return the seconds until the next call."""
         self._client.watch(now)
+        wait = min((device.line.advance(now) for device in self._outputs), default=1.0)
         if now >= self._report_missing_at:
             self._report_missing_at = math.inf
             if self._client.trouble is None:  # else an error has been logged for all
                 self._report_missing()
         if now >= self._flush_at:
             self._client.poke()
-            return 1.0
-        return min(1.0, self._flush_at - now)
+            return min(1.0, wait)
+        return min(1.0, wait, self._flush_at - now)
 
     def _report_missing(self) -> None:
         text = "MIDI %s is not there (%s; robojam ports shows what is); taken when it comes"

@@ -29,6 +29,8 @@ _OPTIONAL: Final = Options().osc_out
 class OscOutput:
     """Receiver of OSC in one dialect."""
 
+    latency, schedules = 0.0, False
+
     def __init__(self, destination: Destination, write: Write, *, everyone: bool) -> None:
         """Send to a destination; everyone: the humans' touches too."""
         self.destination, self._everyone, self._write = destination, everyone, write
@@ -126,7 +128,8 @@ def make_outputs(
     }
 
     def make(output: Output, addresses: Sequence[Address]) -> OutputPort:
-        (host, port, dialect), name = output, _name(output)
+        host, port, dialect, _ = output
+        name = _name(output)
         is_name = host != "localhost" and host not in (known for known, _ in addresses[:1])
         destination = listener.open_destination(
             addresses,
@@ -159,10 +162,13 @@ def make_outputs(
         () if found else addresses_of(output)
         for output, found in zip(outputs, present_of, strict=True)
     ]
-    return [
+    ports = [
         found or make(output, resolved)
         for output, found, resolved in zip(outputs, present_of, addresses, strict=True)
     ]
+    for port, output in zip(ports, outputs, strict=True):
+        port.latency = output.latency
+    return ports
 
 
 def _name(output: Output) -> str:

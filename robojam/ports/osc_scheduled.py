@@ -75,6 +75,8 @@ class _Voice:
 class ScheduledOscOutput:
     """Receiver of the native dialect that schedules, and is sent touches ahead of time."""
 
+    latency, schedules = 0.0, True
+
     def __init__(
         self,
         destination: Destination,

@@ -82,7 +82,7 @@ class OpenDevice(Protocol):
 
 
 @contextmanager
-def _stderr_silenced() -> Iterator[None]:
+def stderr_silenced() -> Iterator[None]:
     """Keep messages of audio libraries about absent devices off the terminal."""
     with suppress(OSError, ValueError):
         sys.stderr.flush()
@@ -116,7 +116,7 @@ def _listed() -> Iterator[tuple[Device, Any, Any]]:
 
 def devices() -> list[Device]:
     """Return the audio devices, in the order in which they are tried. Raises NoSoundError."""
-    with _stderr_silenced():
+    with stderr_silenced():
         if not _has_miniaudio():
             from robojam.sound import sdl_device
 
@@ -138,7 +138,7 @@ def open_device(fill: Fill, *, rate: int, name: str | None = None) -> OpenDevice
         return MiniaudioDevice(fill, rate=rate, name=name)
     from robojam.sound.sdl_device import SdlDevice
 
-    with _stderr_silenced():
+    with stderr_silenced():
         return SdlDevice(fill, rate=rate, name=name)
 
 
@@ -164,7 +164,7 @@ class MiniaudioDevice:
         self.error: Exception | None = None
         self.requests = 0
         self._fill = fill
-        with _stderr_silenced():
+        with stderr_silenced():
             listed = [*_listed()]
             matches = matching([device for device, _, _ in listed], name)
             for self.device in matches:
@@ -206,8 +206,62 @@ class MiniaudioDevice:
 
     def close(self) -> None:
         """Stop and close the device."""
-        with _stderr_silenced():
+        with stderr_silenced():
             self._device.close()
+
+
+@contextmanager
+def capture_device(
+    take: Callable[[np.ndarray[Any, Any]], None], *, rate: int, name: str | None = None
+) -> Iterator[Device]:
+    """Record from a device while the block runs; name is a part of its name, or None.
+
+    take is called with float32 samples of shape [frames, 2], on a thread of the device. Raises NoSoundError: also where miniaudio, which records, is not installed.
+    """
+    if not _has_miniaudio():
+        raise NoSoundError("recording from a device needs miniaudio, which is not installed")
+    import miniaudio as audio
+
+    def received() -> Any:
+        while True:
+            data = yield
+            take(np.frombuffer(data, np.float32).reshape(-1, 2))
+
+    with stderr_silenced():
+        recorder, device = _open_capture(audio, rate, name)
+        generator = received()
+        next(generator)
+        recorder.start(generator)
+    try:
+        yield device
+    finally:
+        with stderr_silenced():
+            recorder.close()
+
+
+def _open_capture(audio: Any, rate: int, name: str | None) -> tuple[Any, Device]:
+    """Open the first device to record from whose name has a part. Raises NoSoundError."""
+    found: list[tuple[Device, Any, Any]] = []
+    for api in _APIS.get(sys.platform, ("ALSA", "OSS", "SNDIO")):
+        backend = audio.Backend[api]
+        with suppress(audio.MiniaudioError):
+            listed = audio.Devices([backend]).get_captures()
+            found += [(Device(each["name"], api), backend, each["id"]) for each in listed]
+    for device in matching([device for device, _, _ in found], name):
+        backend, id_ = next(ids for each, *ids in found if each is device)
+        with suppress(audio.MiniaudioError):
+            recorder = audio.CaptureDevice(
+                audio.SampleFormat.FLOAT32,
+                2,
+                rate,
+                PERIOD_MS,
+                device_id=None if name is None else id_,
+                callback_periods=PERIODS,
+                backends=[backend],
+                app_name="robojam loopback",
+            )
+            return recorder, device
+    raise NoSoundError("no audio device can be recorded from")
 
 
 class DeviceClock:

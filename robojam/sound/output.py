@@ -30,12 +30,17 @@ _PATIENCE = 1.0
 class SoundOutput:
     """Output to the built-in sound. Whatever goes wrong there, the jam goes on."""
 
-    def __init__(self, settings: Settings, *, device: str | None = None) -> None:
+    schedules = False
+
+    def __init__(
+        self, settings: Settings, *, device: str | None = None, latency: float = 0.0
+    ) -> None:
         """Prepare; the first call of `advance`, when the engine is ready, starts the process.
 
         settings are those that the jam starts with. device is the audio device's name or a part
-        of it; None is the system's choice.
+        of it; None is the system's choice. latency is that of its sound, in seconds.
         """
+        self.latency = latency
         self._settings: dict[str, Value] = {
             name: getattr(settings, name) for name, row in SETTINGS.items() if row.sound
         }

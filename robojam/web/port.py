@@ -273,6 +273,8 @@ class WebPort:
 
     # -- output ----------------------------------------------------------------------------
 
+    latency, schedules = 0.0, False
+
     def handle(self, event: Event, at: float) -> None:
         """Keep what pages are shown until the end of the loop's turn."""
         del at

@@ -48,6 +48,8 @@ class FailingPlayer(ScriptedPlayer):
 
 
 class FailingOutput:
+    latency, schedules = 0.0, False
+
     def handle(self, *_):
         raise ZeroDivisionError("of an output")
 
@@ -192,7 +194,7 @@ def test_port_without_an_open_file_leaves_the_others_heard(driven, number):
 
 def test_output_that_raises_costs_the_others_nothing(driven):
     d = driven(ScriptedPlayer(land(0.1), slide(0.1)), mode="solo")
-    d.engine._publisher.outputs = (FailingOutput(), *d.engine._publisher.outputs)
+    d.engine._publisher.use((FailingOutput(), *d.engine._publisher.outputs))
     turn(d, 1.0)
     played = [m for m in d.wire.sent if m.to == OUT]
     assert len(played) >= 9
@@ -261,7 +263,7 @@ def test_jam_whose_every_part_fails_still_closes_the_recording(driven):
     d = driven(player, mode="solo")
     turn(d, 1.0)
     player.failing = {"sample", "commit", "feed"}
-    d.engine._publisher.outputs = (FailingOutput(),)
+    d.engine._publisher.use((FailingOutput(),))
     d.engine.jam.finish = None  # cannot be called
     d.engine.finish("SIGTERM")
     assert recording(d.folder).ended == "SIGTERM"

@@ -30,10 +30,12 @@ STYLES = {
 class Keyboard:
     """Jam with a keyboard in a MIDI style, which collects the outputs."""
 
+    latency, schedules = 0.0, False
+
     def __init__(self, folder, style: Style, **options) -> None:
         self.jam = DrivenEngine(folder, mode="listen", **options)
         self.events: list = []
-        self.jam.engine._publisher.outputs = (self,)
+        self.jam.engine._publisher.use((self,))
         self.reader = make_reader(style)
         self.channel = style.channels[0]
 

@@ -27,6 +27,8 @@ FRAME = 1 / 60
 class FakeOutput:
     """Output port that keeps the events and their instants."""
 
+    latency, schedules = 0.0, False
+
     def __init__(self) -> None:
         self.events: list[tuple[object, float]] = []
 
@@ -56,7 +58,8 @@ class PreviewEngine:
     def __init__(self, folder: Path) -> None:
         self.driven = DrivenEngine(folder)
         self.output = FakeOutput()
-        self.driven.engine._publisher.outputs += (self.output,)
+        publisher = self.driven.engine._publisher
+        publisher.use((*publisher.outputs, self.output))
         self.sent: list[Message] = []
 
     def send(self, address: str, tags: str = "", *args: object) -> None:

@@ -495,6 +495,8 @@ def test_panic_reaches_the_ports_of_a_silent_jam(tmp_path):
     events = []
 
     class Output:
+        latency, schedules = 0.0, False
+
         def handle(self, event, at):
             events.append(event)
 

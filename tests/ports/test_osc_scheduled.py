@@ -64,6 +64,8 @@ class Receiver:
 class UnscheduledOutput:
     """Output that keeps the machine's touches and their instants."""
 
+    latency, schedules = 0.0, False
+
     def __init__(self) -> None:
         self.touches: list[tuple[float, TouchPlayed]] = []
 
@@ -95,7 +97,7 @@ class Ahead(DrivenEngine):
             wall=lambda: EPOCH + self.now,
             echo=self.engine._reader.echo,
         )
-        self.engine._publisher.outputs = (self.output, self.plain)
+        self.engine._publisher.use((self.output, self.plain))
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from robojam.wire.native import Input
 class FakePort:
     """Input port of the inputs that `put` is given, and output port that keeps the events."""
 
+    latency, schedules = 0.0, False
+
     def __init__(self) -> None:
         self.near, self.far = socket.socketpair()
         self.waiting: list[tuple[str, Input]] = []

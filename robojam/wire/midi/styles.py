@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
 from robojam.music import DEFAULT_RANGE, PitchRange, parse_key, parse_range, parse_scale
+from robojam.wire.latency import split_latency
 from robojam.wire.midi.bindings import parse_binding, parse_nrpn
 
 #: Most ports of one direction, by which the process that holds them numbers them.
@@ -189,20 +190,22 @@ class PortRequest(NamedTuple):
     """A port that an option asks for. virtual: robojam makes it, for others to connect to.
 
     name is a part of the port's name, or NAME#2 (robojam.wire.midi.port_names); style is the
-    name of its style.
+    name of its style. latency: seconds from when an output is sent a note until it is heard.
     """
 
     name: str
     style: str
     virtual: bool
+    latency: float = 0.0
 
 
 def parse_port(text: str, own: Mapping[str, Style]) -> PortRequest:
-    """Read NAME[/STYLE] or virtual:NAME[/STYLE]. Raises ValueError.
+    """Read NAME[/STYLE] or virtual:NAME[/STYLE], with ?latency=MS. Raises ValueError.
 
     A text after the last slash that names no style belongs to the name of a port of another
     program: some have a slash.
     """
+    text, latency = split_latency(text)
     name, slash, style = text.rpartition("/")
     virtual = text.startswith("virtual:")
     if not slash or (style not in PRESETS and style not in own and not virtual):
@@ -212,7 +215,7 @@ def parse_port(text: str, own: Mapping[str, Style]) -> PortRequest:
     name = name.removeprefix("virtual:").strip()
     if not name.strip("/") or len(name) > 200 or not name.isprintable():
         raise ValueError(f"{text!r:.60} is not NAME[/STYLE]")
-    return PortRequest(name, style, virtual)
+    return PortRequest(name, style, virtual, latency)
 
 
 def unknown_style(style: str, own: Mapping[str, Style]) -> str:
