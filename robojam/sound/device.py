@@ -216,7 +216,8 @@ def capture_device(
 ) -> Iterator[Device]:
     """Record from a device while the block runs; name is a part of its name, or None.
 
-    take is called with float32 samples of shape [frames, 2], on a thread of the device. Raises NoSoundError: also where miniaudio, which records, is not installed.
+    take is called with float32 samples of shape [frames, 2], on a thread of the device.
+    Raises NoSoundError: also where miniaudio, which records, is not installed.
     """
     if not _has_miniaudio():
         raise NoSoundError("recording from a device needs miniaudio, which is not installed")
