@@ -53,7 +53,7 @@ PACKAGES = {
     "evaluation": Row(8, "numpy torch", lazily="matplotlib sklearn"),
     "app": Row(8, "msgspec"),
     "training": Row(9, "msgspec numpy safetensors torch", lazily="matplotlib tensorboardX"),
-    "bench": Row(9),
+    "bench": Row(9, "numpy"),
     "doctor": Row(9, "msgspec", lazily="pygame"),
     "cli": Row(10, "click msgspec", lazily="numpy rich torch"),
     "__main__": Row(11),

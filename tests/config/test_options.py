@@ -77,6 +77,8 @@ def test_defaults_are_those_of_the_contract():
         "bars": 0,
         "clock_out": None,
         "metronome": 0.0,
+        "sound-latency": 0.0,
+        "window-latency": 0.0,
         "temperature": None,
         "spread": None,
         "timescale": 1.0,
