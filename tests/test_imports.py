@@ -32,6 +32,7 @@ class Row:
 PACKAGES = {
     "touch": Row(0, "msgspec"),
     "beats": Row(0),
+    "clock": Row(1, lazily="aalink ctypes"),
     "limits": Row(0),
     "music": Row(1),
     "system": Row(0, lazily="ctypes"),
@@ -44,7 +45,7 @@ PACKAGES = {
     "player": Row(5, "numba numpy torch"),
     "sound": Row(5, "msgspec numpy", lazily="miniaudio pygame"),
     "sessions": Row(5, "msgspec numpy"),
-    "ports": Row(6, "msgspec", lazily="ifaddr rtmidi supriya_midi zeroconf"),
+    "ports": Row(6, "msgspec", lazily="ifaddr jack rtmidi supriya_midi zeroconf"),
     "corpus": Row(6, "numpy"),
     "window": Row(6, "pygame", lazily="segno send2trash"),
     "web": Row(7, "aiohttp msgspec numpy"),
@@ -61,7 +62,8 @@ PACKAGES = {
 
 #: Modules that do no I/O, start no thread, and are given the time and their random numbers.
 PURE = (
-    "touch beats limits music controls mixture wire jam config model.event model.features"
+    "touch beats clock.messages clock.midi_clock clock.stamps clock.tap clock.ticks"
+    " clock.transport limits music controls mixture wire jam config model.event model.features"
     " model.lattice model.matcher player.reference player.cpu_single player.cpu_batch"
     " player.cpu_compiled player.descriptors player.kernels player.state_layout"
     " player.lookahead player.planner sessions.session sessions.compose sessions.playback"

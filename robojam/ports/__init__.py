@@ -2,5 +2,5 @@
 
 __all__ = [
     "discovery", "interface", "midi", "midi_client", "midi_process",
-    "midi_tracker", "osc_out", "osc_scheduled", "tuio_in", "udp",
+    "midi_tracker", "osc_out", "osc_scheduled", "process_client", "tuio_in", "udp",
 ]  # fmt: skip

@@ -18,7 +18,15 @@ from robojam.controls import MODES
 from robojam.jam.events import ControlChanged, Event, TouchPlayed, TurnChanged
 from robojam.ports.delay_line import DelayLine
 from robojam.ports.midi_client import MidiClient
-from robojam.ports.midi_process import ERROR, GONE, MESSAGE, NO_PORT, OPENED, OUTPUTS, SYSTEMS
+from robojam.system.process_messages import (
+    ERROR,
+    GONE,
+    MESSAGE,
+    NO_PORT,
+    OPENED,
+    OUTPUTS,
+    SYSTEMS,
+)
 from robojam.system.shell import printable
 from robojam.touch import Phase, is_machine
 from robojam.wire.echo import EchoDetector, Kind

@@ -23,6 +23,8 @@ _ERRORS: Final = (OSError, RuntimeError, SystemError, ValueError)
 
 #: Function that is called with each MIDI message that a port receives.
 OnMessage = Callable[[bytes], None]
+#: The same, with the seconds since the message before it.
+OnStamped = Callable[[bytes, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,9 @@ class Binding:
 
     alsa, jack and dummy are RtMidi's numbers of those MIDI systems; systems returns the numbers
     of those that the binding was built for. make_input and make_output make a port, not yet
-    open, of a system under a client's name. errors are the exceptions that ports raise.
+    open, of a system under a client's name. listen calls a function with each message of a
+    port; listen_to_clock also with those of a clock, and with the seconds since the one before
+    by the MIDI system. errors are the exceptions that ports raise.
     """
 
     alsa: int
@@ -41,6 +45,7 @@ class Binding:
     make_input: Callable[[int, str], Any]
     make_output: Callable[[int, str], Any]
     listen: Callable[[Any, OnMessage], None]
+    listen_to_clock: Callable[[Any, OnStamped], None]
     errors: tuple[type[Exception], ...]
 
 
@@ -67,8 +72,19 @@ def load() -> Binding:
         lambda port, on_message: port.set_callback(
             lambda received, _: on_message(bytes(received[0])), None
         ),
+        _listen_to_clock,
         (rtmidi.RtMidiError, *_ERRORS),
     )
+
+
+def _listen_to_clock(port: Any, on_message: OnStamped) -> None:
+    port.ignore_types(True, False, True)  # of exclusive messages, clock, active sensing
+    port.set_callback(lambda received, _: on_message(bytes(received[0]), received[1]), None)
+
+
+def _listen_to_clock_of_supriya(port: Any, on_message: OnStamped) -> None:
+    port.ignore_types(True, False, True)
+    port.set_callback(lambda message, stamp, *_: on_message(bytes(message), stamp))
 
 
 def _load_supriya() -> Binding:
@@ -90,6 +106,7 @@ def _load_supriya() -> Binding:
         lambda port, on_message: port.set_callback(
             lambda message, *_: on_message(bytes(message))
         ),
+        _listen_to_clock_of_supriya,
         (supriya_midi.RtMidiError, *_ERRORS),
     )
 

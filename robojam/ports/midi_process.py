@@ -4,9 +4,8 @@ A process and not a thread: a send to a JACK server that has died never returns 
 interpreter's lock meanwhile, so that no thread of the engine would go on. A process can be
 killed and started again. When the engine dies, this program releases all notes that sound.
 
-The two exchange datagrams on the loopback address. A datagram is a letter (MESSAGE, OPENED,
-GONE, ERROR, SYSTEMS or ALIVE), a byte for the port's number, and data. Inputs count from 0,
-outputs from OUTPUTS. The end of standard input tells that the engine has ended.
+The two exchange datagrams on the loopback address (robojam.system.process_messages). Inputs
+count from 0, outputs from OUTPUTS. The end of standard input tells that the engine has ended.
 """
 
 import glob
@@ -26,19 +25,20 @@ from robojam.ports import midi_binding
 from robojam.ports.midi_tracker import Listed, PortTracker, TrackedPort
 from robojam.ports.udp import Endpoint
 from robojam.system.child_process import on_stdin_end, read_first_line
+from robojam.system.process_messages import (
+    ALIVE,
+    ERROR,
+    GONE,
+    HOPELESS,
+    MESSAGE,
+    OPENED,
+    OUTPUTS,
+    SYSTEMS,
+    packet,
+)
 from robojam.wire.midi.port_names import matches, unique_names
 from robojam.wire.midi.stream import MidiParser, SoundingNotes
 
-#: The letters: MIDI bytes of a port, either way; a port was opened (its full name); a port
-#: is gone; an error (its text); how many MIDI systems run; the process is alive, or looks for
-#: ports now (its token).
-MESSAGE, OPENED, GONE, ERROR, SYSTEMS, ALIVE = "m", "o", "g", "e", "s", "h"
-#: The number of the first output.
-OUTPUTS: Final = 128
-#: The number in datagrams that are about no port.
-NO_PORT: Final = 255
-#: The exit status where starting again would not help.
-HOPELESS: Final = 3
 #: Seconds between two scans for ports: no MIDI system reports changes by itself.
 SCAN: Final = 0.25
 #: Name under which the program shows up. Ports of this name are never opened.
@@ -50,14 +50,6 @@ _BURST, _BURST_PAUSE = 64, 0.004
 _FLUSH = 0.1
 #: Seconds between two attempts to reach a JACK server.
 _JACK_RETRY = 2.0
-#: Bytes of text that a datagram carries at most.
-_LONGEST_TEXT = 500
-
-
-def packet(letter: str, port: int = NO_PORT, data: bytes | str = b"") -> bytes:
-    """Return a datagram; data that is a text is shortened."""
-    payload = data.encode()[:_LONGEST_TEXT] if isinstance(data, str) else data
-    return letter.encode() + bytes((port,)) + payload
 
 
 class MidiBackends:

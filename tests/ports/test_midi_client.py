@@ -13,10 +13,10 @@ import pytest
 from support.engine import command
 
 from robojam.config.options import Options
-from robojam.ports import midi_client
+from robojam.ports import midi_client, process_client
 from robojam.ports.midi import MidiPorts
 from robojam.ports.midi_client import MidiClient, MidiError, list_ports
-from robojam.ports.midi_process import NO_PORT, OUTPUTS, packet
+from robojam.system.process_messages import NO_PORT, OUTPUTS, packet
 from robojam.wire.midi.styles import PortRequest
 
 PATIENCE = 60.0
@@ -83,7 +83,7 @@ def test_process_takes_messages_once_alive_and_ends_with_status_0(client):
 
 
 def test_process_that_dies_is_restarted_and_its_ports_are_reported_gone(client, monkeypatch):
-    monkeypatch.setattr(midi_client, "_RESTART_DELAY", 0.05)
+    monkeypatch.setattr(process_client, "_RESTART_DELAY", 0.05)
     until(client, lambda received: received)
     os.kill(client._process.pid, signal.SIGKILL)
     received = until(
@@ -103,11 +103,11 @@ def test_process_that_takes_long_to_start_on_a_busy_machine_is_not_started_again
 
 
 def test_process_that_hangs_is_restarted(client, monkeypatch):
-    monkeypatch.setattr(midi_client, "_RESTART_DELAY", 0.05)
+    monkeypatch.setattr(process_client, "_RESTART_DELAY", 0.05)
     until(client, lambda received: received)
     os.kill(client._process.pid, signal.SIGSTOP)
     with monkeypatch.context() as only_now:  # a process that starts is silent for longer
-        only_now.setattr(midi_client, "_SILENCE", 0.8)
+        only_now.setattr(process_client, "_SILENCE", 0.8)
         until(client, lambda received: client.restarts == 1)
     until(client, lambda received: any(letter == "h" for letter, *_ in received))
 
