@@ -69,7 +69,8 @@ PURE = (
     " player.lookahead player.planner sessions.session sessions.compose sessions.playback"
     " sessions.regenerate sessions.strokes"
     " doctor.packet_filter doctor.firewall_parsers"
-    " sound.instruments sound.voices sound.synth sound.messages sound.reverb corpus.infer_phase"
+    " sound.instruments sound.voices sound.synth sound.messages sound.metronome sound.reverb"
+    " corpus.infer_phase"
     " corpus.split web.pad_sound web.osc_query web.protocol web.room"
     " web.own_clock engine.preview engine.roles engine.senders training.batches"
 ).split()

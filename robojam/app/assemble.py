@@ -46,6 +46,7 @@ from robojam.model.file import ModelFileError
 from robojam.player.devices import DeviceError, choose_device, has_torch, may_have
 from robojam.player.player import ModelPlayer
 from robojam.ports import discovery, udp
+from robojam.ports.clock_port import ClockError, ClockPorts
 from robojam.ports.interface import InputPort
 from robojam.ports.listener import Listener
 from robojam.ports.midi import MidiPorts
@@ -92,7 +93,7 @@ def _assembling() -> Iterator[None]:
     """Raise AssemblyError for the errors of a model, a device or a port."""
     try:
         yield
-    except (ModelFileError, DeviceError, PortError, MidiError, WebError) as error:
+    except (ModelFileError, DeviceError, PortError, MidiError, WebError, ClockError) as error:
         raise AssemblyError(str(error)) from error
 
 
@@ -301,6 +302,7 @@ def assemble(options: Options, *, again: bool = False) -> Assembly:
             load=models.ask,
             inputs=_tuio_inputs(options, listener, reader, warnings),
             setup=setup,
+            clocks=ClockPorts(options.midi_in),
             reader=reader,
         )
     announced = _can_announce(options, listener, warnings)

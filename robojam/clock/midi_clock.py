@@ -253,6 +253,8 @@ class MidiClock:
         """Take one of the first ticks, from which the tempo is found."""
         if self._times and gap > _LONGEST * _GAP:
             self._times.clear()
+            if self._filter is not None:  # slower than any that is followed
+                self.problem = Problem.RANGE
         if not self._times and self._filter is not None and self._next_index is None:
             # The beats have gone on meanwhile: the tick that is nearest is this one.
             ahead = (t - self._filter.t) / self._filter.period

@@ -14,6 +14,10 @@ _PAUSE: Final = 60.0 / SLOWEST * 1.1
 #: Share of the median by which an interval may differ from it. After a difference, as many
 #: intervals that agree among themselves begin a new series.
 _OUTLIER: Final = 0.25
+#: The same where taps were left out.
+_LEFT_OUT: Final = 0.1
+#: Seconds within which a switch bounces: shorter than the fastest beat, tapped unsteadily.
+_BOUNCE: Final = 0.6 * 60.0 / FASTEST
 _AGREEING: Final = 2
 
 
@@ -39,7 +43,7 @@ class TapTempo:
             self._strange.clear()
             return None
         interval = t - last
-        if interval < 60.0 / FASTEST:  # a bouncing switch
+        if interval < _BOUNCE:
             self._last = last
             return self.tempo
         self._take(interval)
@@ -51,7 +55,8 @@ class TapTempo:
             return
         usual = median(self._intervals)
         beats = max(1, round(interval / usual))
-        if beats <= 3 and abs(interval / beats / usual - 1.0) <= _OUTLIER:
+        allowed = _OUTLIER if beats == 1 else _LEFT_OUT
+        if beats <= 3 and abs(interval / beats / usual - 1.0) <= allowed:
             self._intervals.append(interval / beats)
             self._strange.clear()
             return

@@ -83,12 +83,13 @@ class TickSchedule:
 
     def take(self, until: float) -> Iterator[tuple[float, bytes]]:
         """Yield the messages that are due at or before an instant, each with its own (s)."""
+        if self._beats is not None:
+            self._skip_missed(until)
         if self._stop:
             self._stop = False
             yield -math.inf, STOP
         if self._beats is None:
             return
-        self._skip_missed(until)
         while (due := self.due()) <= until:
             if due == self._start_due():
                 self._start_at, self._started = None, True

@@ -38,13 +38,12 @@ class Transport:
             self.problem = TransportProblem.NO_MASTER
             return
         tempo = position["beats_per_minute"]
-        per_bar = round(position["beats_per_bar"])
         per_beat = position["ticks_per_beat"]
-        if not (
-            SLOWEST <= tempo <= FASTEST and 1 <= per_bar <= MAX_BEATS_PER_BAR and per_beat > 0
-        ):
+        has_bars = 1 <= position["beats_per_bar"] <= MAX_BEATS_PER_BAR  # NaN is neither
+        if not (SLOWEST <= tempo <= FASTEST and has_bars and per_beat > 0):
             self.problem = TransportProblem.RANGE
             return
+        per_bar = round(position["beats_per_bar"])
         self.problem = TransportProblem.NONE
         if not rolling and self.beats is not None:
             if tempo != self.beats.tempo:

@@ -12,8 +12,8 @@ import hmac
 import json
 import secrets
 import string
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
 
 from robojam.config.roles import Role
 from robojam.controls import RefusedError
@@ -36,8 +36,15 @@ _HOST, _MAX_HOSTS, _ALL_HOSTS = (30, 30), 64, (200, 60)
 #: Seconds for which a status that was made for another host is sent to all others, and its
 #: most bytes: in one packet on every system, and in few fragments on a network.
 _STATUS_LIFE, _STATUS_BYTES = 0.1, 9000
-#: Bytes of these for who has asked: its role and its address.
-_ASKER_BYTES: Final = 120
+#: Bytes of these for who has asked, its role and its address, and for what is fresh.
+_ASKER_BYTES: Final = 900
+
+
+class MakeStatus(Protocol):
+    """Function that makes a status, as JSON of `most` bytes at most."""
+
+    def __call__(self, most: int, *, here: bool) -> str:
+        """Return it; here: for this machine."""
 
 
 class Cookies:
@@ -100,19 +107,26 @@ class Answers:
         return False
 
     def status(
-        self, make: Callable[[int, bool], str], host: str, role: Role, now: float
+        self,
+        make: MakeStatus,
+        host: str,
+        role: Role,
+        now: float,
+        *,
+        fresh: Mapping[str, object],
     ) -> str:
         """Return the status for a host that has a role, with both in it.
 
-        For one beyond this machine it is one made a moment ago. make returns a status, as JSON,
-        in at most that many bytes; it gets whether it is for this machine.
+        For one beyond this machine it is one made a moment ago, but for what is fresh. make
+        returns a status, as JSON, in at most that many bytes; it gets whether it is for this
+        machine.
         """
-        asker = json.dumps({"role": role, "address": host})
+        asker = json.dumps({"role": role, "address": host, **fresh})
         if self._is_here(host):
-            status = make(MAX_ANSWER - len(asker), True)
+            status = make(MAX_ANSWER - len(asker), here=True)
         else:
             if now >= self._status_until:
-                made = make(_STATUS_BYTES - _ASKER_BYTES, False)
+                made = make(_STATUS_BYTES - _ASKER_BYTES, here=False)
                 self._status, self._status_until = made, now + _STATUS_LIFE
             status = self._status
         return f"{asker[:-1]}, {status[1:]}"

@@ -22,6 +22,7 @@ from typing import Any, Final, TypeVar, TypeVarTuple
 import msgspec
 
 from robojam import music
+from robojam.beats import Beats
 from robojam.config.addresses import format_address
 from robojam.config.options import Options
 from robojam.config.roles import Role
@@ -33,7 +34,9 @@ from robojam.controls import (
     loses_digits,
     validate_control,
 )
+from robojam.engine import beat_clock
 from robojam.engine.answers import Answers
+from robojam.engine.beat_clock import BeatClock, ClockOpener
 from robojam.engine.humans import Humans
 from robojam.engine.live_jam import LiveJam, MakeJam
 from robojam.engine.metrics import DropCounter
@@ -84,6 +87,7 @@ class Engine:
         outputs: Sequence[OutputPort] = (),
         inputs: Sequence[InputPort] = (),
         setup: Setup | None = None,
+        clocks: ClockOpener | None = None,
         reader: dialects.OscReader | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -94,7 +98,8 @@ class Engine:
         folder for a number of voices, and calls back with the result from a thread of its own.
         outputs and inputs are ports besides the endpoint; those of setup can be replaced while
         the jam goes on. `finish` closes all of them. reader reads the messages that come to
-        the endpoint.
+        the endpoint. clocks opens the clocks of other programs. Raises ValueError for one that
+        the settings name and that cannot be used.
         """
         self.endpoint, self.clock = endpoint, clock
         self._fixed, self._setup = (tuple(outputs), tuple(inputs)), setup
@@ -121,6 +126,13 @@ class Engine:
             make_jam, info, settings=settings, takes=takes, publisher=self._publisher,
             counts=self._counts, clock=clock, on_lost=lambda: self._changes.reload(),
         )  # fmt: skip
+        self._beat_clock = BeatClock(
+            clocks, settings, call=call, on_beats=self.live.keep_to,
+            on_beat=self._publisher.beat, on_ports=self._collect_ports,
+        )  # fmt: skip
+        self._publisher.on_control = self._note_control
+        if not self.jam.replaying:  # whose beats are in the recording
+            self._beat_clock.begin(clock())
         self._collect_ports()
         self._changes = ModelChanges(
             self.live, load, counts=self._counts, call=call,
@@ -136,7 +148,7 @@ class Engine:
             self.live, self._humans, counts=self._counts, roles=self._roles,
             monitors=self._monitors, publisher=self._publisher, endpoint=endpoint,
             reader=self._reader, ports=lambda: self._ports,
-            priority=lambda: self.priority, clock=clock,
+            priority=lambda: self.priority, beat_clock=self._beat_clock, clock=clock,
         )  # fmt: skip
 
     @property
@@ -162,11 +174,13 @@ class Engine:
                 outputs + self._setup.outputs,
                 self.inputs + self._setup.inputs,
             )
+        self.inputs += self._beat_clock.ports
         self._publisher.use(
             outputs,
             window_latency=self.options.window_latency / 1000,
             everyone=self.jam.replaying,
         )
+        self._beat_clock.lead = self._publisher.latency
 
     @property
     def _ports(self) -> tuple[Port, ...]:
@@ -223,6 +237,7 @@ class Engine:
             self._publisher.flush()
         self._monitors.expire(now)
         live.fit(now)
+        until_beat = self._beat_clock.advance(now)
         self._reader.echo.settle()
         ended, wait = self._reader.expire(now)
         for source, message in ended:
@@ -236,7 +251,7 @@ class Engine:
             forecast = live.jam.forecast
             again = self._monitors.send_forecast(progress, forecast, self.clock(), due)
             wait = min(wait, again)
-        wait = min(wait, live.retry_at - now)
+        wait = min(wait, live.retry_at - now, until_beat)
         wait = min(wait, self._publisher.advance(), live.until_due())
         if wait > 0.0 and not self.reception.waiting:
             wait = min(wait, live.prepare())
@@ -364,6 +379,8 @@ class Engine:
         elif name == "model":
             self._changes.ask_model(value)
         else:
+            if name in beat_clock.CONTROLS:
+                self._control_clock(name, value, arrival)
             if name == "seed":
                 self._takes.reseed(value)
             if name in ("answer", "panic"):  # the take's first event may be one of these
@@ -376,6 +393,22 @@ class Engine:
                     panic = ControlChanged(self.jam.t, name, value)
                     self._publisher.send_to_outputs(panic, arrival)
         self.begin_if_alone()
+
+    def _control_clock(self, name: str, value: Any, arrival: float) -> None:
+        """Do what a control of the clock says, and set those that follow from it."""
+        t = self._takes.t(arrival)
+        for other, follows in self._beat_clock.control(name, value, arrival).items():
+            self.jam.control(t, other, follows)
+
+    def _note_control(self, event: ControlChanged, at: float) -> None:
+        """Follow the beats and pauses of a recording that is played."""
+        if not self.jam.replaying:
+            return
+        if event.name == "beats":
+            text = str(event.value)
+            self._beat_clock.replay(Beats.parse(text, at) if text else None)
+        elif event.name == "pause":
+            self._beat_clock.hold(at, on=bool(event.value))
 
     def _check_names(self, name: str, value: Any) -> None:
         """Refuse a value that names a player who is not there. Raises RefusedError."""
@@ -468,7 +501,10 @@ class Engine:
         self, request: native.StatusRequest, arrival: float, sender: Address, role: Role
     ) -> None:
         if self._answers.is_confirmed(sender, request.cookie, arrival):
-            answer = self._answers.status(self.status, sender[0], role, arrival)
+            answer = self._answers.status(
+                partial(self._status.encode, clock=False), sender[0], role, arrival,
+                fresh={"clock": self._status.clock()},
+            )  # fmt: skip
             self.endpoint.send(osc.encode("/robojam/status", "s", answer), sender)
 
     def status(self, most: int = MAX_ANSWER, here: bool = True) -> str:  # noqa: FBT001,FBT002

@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from robojam.beats import Beats
 from robojam.controls import Settings
 from robojam.engine.load import Load
 from robojam.engine.metrics import DropCounter
@@ -69,6 +70,8 @@ class LiveJam:
         #: has been handled.
         self.play_until = math.inf
         self.handled_at = -math.inf
+        #: Beats of the clock by the engine's clock, which the jam keeps to; None for none.
+        self.beats: Beats | None = None
         self._unable = ""  # name of the last model of which that was logged
         #: When a machine that could not go on tries again.
         self.retry_at = math.inf
@@ -90,6 +93,23 @@ class LiveJam:
             self.jam.begin(self.takes.begin(arrival, self.info, self.settings))
             if self.load.resting:
                 self.jam.control(0.0, "resting", self.load.resting)
+            if self.beats is not None:
+                self._keep_beats(arrival)
+
+    def keep_to(self, beats: Beats | None, now: float) -> None:
+        """Have the jam keep to other beats from an instant on; None for none."""
+        self.beats = beats
+        if self.takes.begun and not self.jam.replaying:
+            self.catch_up(now)
+            self._keep_beats(max(now, self.takes.origin + self.jam.t))
+
+    def _keep_beats(self, at: float) -> None:
+        """Give the jam the beats as they are at an instant, from which on they hold."""
+        text = ""
+        if (beats := self.beats) is not None:
+            here = Beats(at, beats.beat_at(at), beats.tempo, beats.beats_per_bar)
+            text = here.encode()
+        self.jam.control(self.takes.t(at), "beats", text)
 
     def end_take(self, arrival: float, reason: str) -> None:
         """End the take for a reason; `renew` makes the next."""

@@ -13,10 +13,12 @@ from typing import Final
 
 import msgspec
 
+from robojam.beats import Beats
 from robojam.engine.metrics import AFTER_ERROR, Lateness
 from robojam.engine.monitors import Monitors
 from robojam.engine.takes import Takes
 from robojam.jam.events import (
+    BeatCame,
     ControlChanged,
     Event,
     MotifReturned,
@@ -64,10 +66,12 @@ class Publisher:
         self._to_monitors = DelayLine(self._send_to_monitors)
         #: Seconds from when the machine plays a touch until all outputs have sounded it.
         self.latency = 0.0
-        self.lateness = Lateness()
+        self.lateness, self.beat_lateness = Lateness(), Lateness()
         self._monitors, self._takes, self._echo = monitors, takes, echo
         self._model, self._clock, self._failed = model, clock, failed
         self._unflushed: deque[Event] = deque()
+        #: Called with each control that took effect, and its instant (s).
+        self.on_control: Callable[[ControlChanged, float], None] = lambda *_: None
 
     def use(
         self,
@@ -96,6 +100,8 @@ class Publisher:
         takes = self._takes
         at = event.t + takes.origin if takes.begun else self._clock()
         self.send_to_outputs(event, at)
+        if isinstance(event, ControlChanged):
+            self.on_control(event, at)
         more_follows = isinstance(event, TouchPending | MotifReturned)
         if isinstance(event, TouchPlayed):
             touch = event.touch
@@ -144,8 +150,20 @@ class Publisher:
             self._monitors.send(motif, self._clock())
         elif isinstance(event, TurnChanged):
             self._monitors.send(native.encode_turn(event.whose), self._clock())
+        elif isinstance(event, BeatCame):
+            beat = native.encode_beat(event.beat, event.tempo, event.beats_per_bar)
+            self._monitors.send(beat, self._clock())
         elif isinstance(event, ControlChanged) and event.name not in _IN_STATUS:
             self._monitors.control(event.name, event.value, self._clock())
+
+    def beat(self, number: float, beats: Beats, at: float) -> None:
+        """Publish a beat of the clock; at is its instant (s), less the longest latency."""
+        self.beat_lateness.add(self._clock() - at)
+        event = BeatCame(self._takes.t(at), number, beats.tempo, beats.beats_per_bar)
+        self.send_to_outputs(event, at)
+        if self._monitors:
+            self.flush()  # what happened before
+            self._to_monitors.handle(event, at)
 
     def send_to_outputs(self, event: Event, at: float) -> None:
         """Send an event to the outputs alone; at is its instant of the clock (s)."""

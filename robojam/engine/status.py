@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from robojam.engine.beat_clock import BeatClock
 from robojam.engine.fit_json import fit_json
 from robojam.engine.humans import Humans
 from robojam.engine.live_jam import LiveJam
@@ -35,6 +36,7 @@ class Status:
         reader: OscReader,
         ports: Callable[[], Iterable[Port]],
         priority: Callable[[], str],
+        beat_clock: BeatClock,
         clock: Callable[[], float],
     ) -> None:
         """Report on all these; ports returns the ports that there are now.
@@ -44,7 +46,7 @@ class Status:
         self._live, self._humans, self._counts, self._roles = live, humans, counts, roles
         self._monitors, self._publisher, self._endpoint = monitors, publisher, endpoint
         self._reader, self._ports, self._clock = reader, ports, clock
-        self._priority = priority
+        self._priority, self._beat_clock = priority, beat_clock
         self._started, self._started_at = datetime.now(UTC), clock()
         # Asked once: the disk may die.
         self._sessions = str(Path(live.takes.options.sessions).resolve())
@@ -59,10 +61,16 @@ class Status:
             "seed": live.takes.seed,
         }
 
-    def encode(self, most: int, *, here: bool) -> str:
+    def clock(self) -> dict[str, Any]:
+        """Return the state of the clock as of now: the control `clock` is its source."""
+        state = self._beat_clock.status(self._clock())
+        return {"source": self._live.settings.clock, **state}
+
+    def encode(self, most: int, *, here: bool, clock: bool = True) -> str:
         """Return the status, as JSON of `most` bytes at most.
 
-        here: it is for this machine. Others get no path, and no address of a player.
+        here: it is for this machine. Others get no path, and no address of a player. clock:
+        with the state of the clock, which is right for now alone.
         """
         live, takes, counts, now = self._live, self._live.takes, self._counts, self._clock()
         jam, echo = live.jam, self._reader.echo
@@ -92,6 +100,7 @@ class Status:
             **self._endpoint.status(),
             "late_ms_p99": 1000 * self._publisher.lateness.p99,
             "late_ms_max": 1000 * self._publisher.lateness.worst,
+            "beat_late_ms_p99": 1000 * self._publisher.beat_lateness.p99,
             "latency_ms": 1000 * self._publisher.latency,
             "held_up": live.held_up,
             "resting": live.load.resting,
@@ -110,6 +119,10 @@ class Status:
         }
         for port in self._ports():
             status |= port.status()
+        if clock:
+            status["clock"] = self.clock()
+        else:
+            del status["clock"]
         if not here:
             del status["sessions"]
             if "web" in status:

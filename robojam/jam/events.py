@@ -63,8 +63,26 @@ class MotifReturned(Struct, frozen=True):
     recall: Recall
 
 
+class BeatCame(Struct, frozen=True):
+    """Beat of the jam's clock: its number, the tempo in beats a minute, and the beats of a bar.
+
+    Beat 0 begins a bar, and so does every beats_per_bar-th one.
+    """
+
+    t: float
+    beat: float
+    tempo: float
+    beats_per_bar: int
+
+
 Event = (
-    TouchPlayed | TouchPreviewed | TurnChanged | ControlChanged | TouchPending | MotifReturned
+    TouchPlayed
+    | TouchPreviewed
+    | TurnChanged
+    | ControlChanged
+    | TouchPending
+    | MotifReturned
+    | BeatCame
 )
 
 

@@ -11,7 +11,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from robojam.jam.events import ControlChanged, Event, MotifReturned, TouchPlayed, TurnChanged
+from robojam.jam.events import (
+    BeatCame,
+    ControlChanged,
+    Event,
+    MotifReturned,
+    TouchPlayed,
+    TurnChanged,
+)
 from robojam.touch import Phase, is_machine
 
 #: Controls at which whatever waits is handed on at once: silence is wanted now.
@@ -56,7 +63,7 @@ class DelayLine:
         if isinstance(event, TouchPlayed):
             lifts = event.touch.phase is Phase.UP and event.t == self._silenced_at
             return (self.everyone or is_machine(event.touch.who)) and not lifts
-        return isinstance(event, TurnChanged | MotifReturned)
+        return isinstance(event, TurnChanged | MotifReturned | BeatCame)
 
     def _silences(self, event: Event) -> bool:
         if isinstance(event, ControlChanged):

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from robojam.beats import TEMPI, Beats
 from robojam.controls import SETTINGS, Settings, check_recorded
 from robojam.jam.events import ControlChanged, Counters, Event, TouchPlayed, TurnChanged
 from robojam.jam.modes import MODES
@@ -170,7 +171,17 @@ class Playback:
                 if name in SETTINGS:
                     setattr(self.settings, name, value)
                 shown = value["file"] if name == "model" else value
+                if name == "beats" and value:
+                    shown = self._sped_up(value)
                 self.sink(ControlChanged(self.t, name, shown))
+
+    def _sped_up(self, text: str) -> str:
+        """Return recorded beats at the speed of the replay; "" where they cannot be so fast."""
+        beats = Beats.parse(text, 0.0)
+        tempo = beats.tempo * self._speed
+        if not TEMPI[0] <= tempo <= TEMPI[1]:
+            return ""
+        return Beats(0.0, beats.beat, tempo, beats.beats_per_bar).encode()
 
     def _play_touch(self, touch: Touch) -> None:
         # A finger that was lifted to hold the replay lands again with its next move.

@@ -7,5 +7,6 @@ scales and instruments, and the pitch of x, are in `robojam.music`.
 """
 
 __all__ = [
-    "device", "instruments", "messages", "output", "program", "reverb", "synth", "voices",
+    "device", "instruments", "messages", "metronome", "output", "program", "reverb", "synth",
+    "voices",
 ]  # fmt: skip

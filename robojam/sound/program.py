@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from robojam.controls import Settings
-from robojam.jam.events import ControlChanged, TouchPlayed
+from robojam.jam.events import BeatCame, ControlChanged, TouchPlayed
 from robojam.music import INSTRUMENTS
 from robojam.sound import device as audio
 from robojam.sound.device import (
@@ -91,7 +91,9 @@ class SynthProgram:
             except OSError:
                 return
             event, at = decode(data) or (None, now)
-            sounds = isinstance(event, TouchPlayed) and event.touch.phase is not Phase.UP
+            sounds = isinstance(event, BeatCame) or (
+                isinstance(event, TouchPlayed) and event.touch.phase is not Phase.UP
+            )
             if event is not None and (at >= now - _PAST or not sounds):
                 self.synth.handle(event, self.clock.sample(at))
 

@@ -14,9 +14,10 @@ import numpy as np
 
 from robojam import music
 from robojam.controls import Settings, Value
-from robojam.jam.events import ControlChanged, Event, TouchPlayed
+from robojam.jam.events import BeatCame, ControlChanged, Event, TouchPlayed
 from robojam.music import SOUND_KEY, instrument_of, range_of
 from robojam.sound.instruments import Floats
+from robojam.sound.metronome import Metronome
 from robojam.sound.reverb import Limiter, Reverb
 from robojam.sound.voices import VoicePool
 from robojam.touch import Phase, Touch, is_machine
@@ -69,6 +70,8 @@ class Synth:
         self._scale = music.parse_scale(settings.scale)
         self._ranges = music.parse_ranges(settings.range)
         self._gain = self._volume = settings.volume
+        self._metronome = Metronome(rate, self.tick)
+        self._metronome.volume = settings.metronome
         self._fader = 1 - math.exp(-self.tick / rate / FADER)
         self._scheduled: list[tuple[int, int, Event]] = []
         self._number = count()
@@ -80,7 +83,7 @@ class Synth:
 
     def handle(self, event: Event, sample: int) -> None:
         """Schedule an event at a sample; one in the past takes effect in the next tick."""
-        if isinstance(event, TouchPlayed | ControlChanged):
+        if isinstance(event, TouchPlayed | ControlChanged | BeatCame):
             heapq.heappush(self._scheduled, (sample, next(self._number), event))
 
     def render(self) -> Floats:
@@ -92,7 +95,10 @@ class Synth:
                 self._change(event.name, event.value)
             elif isinstance(event, TouchPlayed):
                 self._touch(event.touch, event.dt, max(sample - self.at, 0))
-        if self.voices.silent and self._reverb.empty:
+            elif isinstance(event, BeatCame):
+                accent = event.beat % event.beats_per_bar == 0
+                self._metronome.click(max(sample - self.at, 0), accent=accent)
+        if self.voices.silent and self._reverb.empty and self._metronome.silent:
             self.at, self._gain = end, self._volume
             return np.zeros((self.tick, 2), np.float32)
         dry, ended = self.voices.render()
@@ -103,6 +109,7 @@ class Synth:
         self._gain = gain
         # The fader's square is nearer to how loudness is heard.
         mixed = (dry + WET * self._reverb.render(dry)) * (line * line * 2)
+        mixed += self._metronome.render()  # with a volume of its own, and in no room
         self.at = end
         return self._limiter.render(np.asarray(mixed, np.float32)).T
 
@@ -168,5 +175,7 @@ class Synth:
             self._scale = music.parse_scale(str(value))
         elif name == "range":
             self._ranges = music.parse_ranges(str(value), self._ranges)
+        elif name == "metronome":
+            self._metronome.volume = min(max(float(value), 0.0), 1.0)
         elif name == "volume":
             self._volume = min(max(float(value), 0.0), 1.0)

@@ -12,7 +12,9 @@ from robojam.system.shell import quote
 
 #: The extra of robojam that brings each package, by the name under which it is imported.
 EXTRAS: Final = {
+    "aalink": "link",
     "aiohttp": "web",
+    "jack": "jack",
     "matplotlib": "posters",
     "sklearn": "report",
     "tensorboardX": "report",

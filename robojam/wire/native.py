@@ -317,7 +317,7 @@ COOKIE: Final = "/robojam/cookie"
 #: Addresses that only an engine sends: its own messages that come back through a loop.
 ENGINE_ADDRESSES: Final = (
     "/robojam/ai", "/robojam/human", "/robojam/turn", "/robojam/forecast",
-    "/robojam/motif", COOKIE,
+    "/robojam/motif", "/robojam/beat", COOKIE,
 )  # fmt: skip
 #: Kind of an argument in a table, by its type tag.
 _KINDS: Final = dict.fromkeys("ihfd", "n") | {"s": "s"}
@@ -425,6 +425,11 @@ def encode_control(name: str, value: float | int | str) -> bytes:
     """Return the message that a control took effect."""
     tags = RECORDED[name].kind.tag
     return encode(f"/robojam/{name}", tags, *([value] if tags else []))
+
+
+def encode_beat(beat: float, tempo: float, beats_per_bar: int) -> bytes:
+    """Return the message of a beat of the clock; tempo in beats a minute."""
+    return encode("/robojam/beat", "ffi", beat, tempo, beats_per_bar)
 
 
 def encode_cookie(cookie: str) -> bytes:

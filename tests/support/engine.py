@@ -13,12 +13,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from robojam.app.assemble import make_reader
+from robojam.clock.messages import ClockReport, ClockRequest
 from robojam.config.addresses import is_loopback, parse_address, reachable
 from robojam.config.options import Options
 from robojam.controls import SETTINGS
@@ -117,6 +118,65 @@ class FakeDestination:
         pass
 
 
+class FakeClock:
+    """Port of another program's clock, which says what the test says."""
+
+    def __init__(self, name: str, on_change: Callable[[], None]) -> None:
+        self.name, self.on_change, self.closed = name, on_change, False
+        self.report, self.port, self.error = ClockReport(), name, ""
+        self.trouble = None
+        self.asked: list[ClockRequest] = []
+
+    def say(self, **report: Any) -> None:
+        self.report = replace(self.report, **report)
+        self.on_change()
+
+    def ask(self, request: ClockRequest, *, again: bool = True) -> None:
+        del again
+        self.asked.append(request)
+
+    def advance(self, now: float) -> float:
+        del now
+        return math.inf
+
+    def filenos(self) -> list[int]:
+        return []
+
+    def receive(self) -> list[Any]:
+        return []
+
+    lift_all = receive
+
+    def status(self) -> dict[str, object]:
+        return {}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeClocks:
+    """Opener of clocks of other programs: `opened` are all so far, by their names."""
+
+    def __init__(self) -> None:
+        self.opened: dict[str, FakeClock] = {}
+        self.refused = ""
+
+    def run(self, job: Callable[[], None]) -> None:
+        job()
+
+    def check(self, source: str) -> None:
+        if self.refused:
+            raise ValueError(self.refused)
+
+    def open(self, source: str, tempo: float, on_change: Callable[[], None]) -> FakeClock:
+        del tempo
+        self.check(source)
+        return self.opened.setdefault(source, FakeClock(source, on_change))
+
+    def open_output(self, port: str, on_change: Callable[[], None]) -> FakeClock:
+        return self.open(port, 120.0, on_change)
+
+
 class DrivenEngine:
     """Engine without sockets, on a clock that the test sets."""
 
@@ -124,7 +184,7 @@ class DrivenEngine:
         #: Time of the clock, and the seconds that are lost each time it is read.
         self.now, self.lost = 1000.0, 0.0
         self.wire = FakeEndpoint(lambda: self.now)
-        self.folder = folder
+        self.folder, self.clocks = folder, FakeClocks()
         chosen = {"osc_out": ("127.0.0.1:9000",), "sessions": str(folder), "seed": 7, **options}
         controls = {name: chosen.pop(name) for name in SETTINGS if name in chosen}
         self.options = Options(**chosen, controls=controls)
@@ -139,6 +199,7 @@ class DrivenEngine:
             settings=self.options.settings(),
             load=lambda *request: self.load(*request),
             outputs=make_outputs(self.options, self.wire, reader),  # type: ignore[arg-type]
+            clocks=self.clocks,
             reader=reader,
             clock=self._clock,
         )
