@@ -11,14 +11,11 @@ The load of the machine before each row is in it.
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import multiprocessing
 import os
 import re
 import select
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -28,75 +25,23 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from _output import argument_parser, print_and_save
+from _web_engine import Engine
 
 from robojam.bench import percentile
-from robojam.ports.engine_status import ask
 from robojam.wire import osc
 
-_PONG = b"\x8a\x80" + bytes(4)
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from tests.support.raw_page import RawPage
+
 #: Touches of the probe that are not counted.
 _WARM_UP = 60
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
-class Phone(asyncio.Protocol):
-    """Socket of a page that reads nothing but pings; its frames are masked with zeros."""
-
-    def __init__(self, path: str, *, view: bool) -> None:
-        key = base64.b64encode(bytes(16)).decode()
-        self._request = (
-            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
-            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: {key}\r\n\r\n"
-        ).encode()
-        self._view, self._data, self._open = view, b"", False
-        self.is_open = asyncio.get_running_loop().create_future()
-        self.messages = 0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport: Any = transport
-        self.transport.write(self._request)
-
-    def data_received(self, data: bytes) -> None:
-        data = self._data + data
-        if not self._open:
-            head, end, data = data.partition(b"\r\n\r\n")
-            if not end:
-                self._data = head
-                return
-            assert b" 101 " in head, head
-            self._open = True
-            self.send(["hello", 1, {"view": self._view}])
-            self.is_open.set_result(None)
-        while len(data) >= 2:
-            size, at = data[1], 2
-            if size == 126:
-                size, at = int.from_bytes(data[2:4], "big"), 4
-            elif size == 127:
-                size, at = int.from_bytes(data[2:10], "big"), 10
-            if len(data) < at + size:
-                break
-            self.messages += 1
-            if data[0] == 0x89:
-                self.transport.write(_PONG)
-            data = data[at + size :]
-        self._data = data
-
-    def send(self, message: object) -> None:
-        text = json.dumps(message, separators=(",", ":")).encode()
-        assert len(text) < 126
-        self.transport.write(bytes((0x81, 0x80 | len(text))) + bytes(4) + text)
-
-
-async def _connect(url: str, number: int, *, view: bool) -> Phone:
-    address, _, query = url.removeprefix("http://").partition("/?")
-    host, _, port = address.rpartition(":")
-    path = f"/v1/socket?{query}"
-    _, phone = await asyncio.get_running_loop().create_connection(
-        lambda: Phone(path, view=view), host, int(port),
-        local_addr=(f"127.0.{1 + number // 16}.{1 + number % 16}", 0),
-    )  # fmt: skip
-    await phone.is_open
+async def _connect(url: str, number: int, *, view: bool) -> RawPage:
+    host = f"127.0.{1 + number // 16}.{1 + number % 16}"
+    phone = await RawPage.connect(url, host=host, view=view)
+    await phone.welcomed
     return phone
 
 
@@ -114,7 +59,7 @@ def _crowd(url: str, count: int, rate: float, *, view: bool) -> None:
                 if (wait := due - time.perf_counter()) > 0:
                     await asyncio.sleep(wait)
                 at = round(1000 * (time.perf_counter() - begin), 1)
-                phone.send(["t", at, [["m", 1, 0.1 + step % 500 / 1000, 0.5]]])
+                phone.send("t", at, [["m", 1, 0.1 + step % 500 / 1000, 0.5]])
             step += 1
 
     with suppress(KeyboardInterrupt):
@@ -138,55 +83,6 @@ def _osc_crowd(engine: tuple[str, int], count: int, rate: float) -> None:
                 x = 0.1 + step % 500 / 1000
                 each.sendto(osc.encode("/robojam/move", "iff", 1, x, 0.5), engine)
             step += 1
-
-
-class Engine:
-    """Running engine, with a monitor of its touches."""
-
-    def __init__(self, folder: str, *options: str) -> None:
-        self.monitor = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.monitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-        self.monitor.bind(("127.0.0.1", 0))
-        command = (
-            "serve --osc-in 127.0.0.1:0 --osc-out 127.0.0.1:9 --tuio-in none --no-sound "
-            f"--mode solo --seed 1 --no-record --sessions {folder}"
-        )
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "robojam", *command.split(), *options],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        self.address = "127.0.0.1", int(line.partition(",")[0].rpartition(":")[2])
-        self.url = ""
-        if "--web" in options:
-            self.url = self._process.stdout.readline().removeprefix("pad on ").split()[0]
-        self.renew()
-
-    def renew(self) -> None:
-        """Subscribe the monitor."""
-        port = self.monitor.getsockname()[1]
-        self.monitor.sendto(osc.encode("/robojam/subscribe", "i", port), self.address)
-
-    def status(self) -> dict[str, Any]:
-        return ask(self.address) or {}
-
-    @property
-    def processes(self) -> dict[str, int]:
-        """Ids of the engine and of its web server."""
-        found = {"engine": self._process.pid}
-        for path in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-                words = (path / "cmdline").read_bytes()
-                if parent == self._process.pid and b"robojam.web.program" in words:
-                    found["web"] = int(path.name)
-        return found
-
-    def close(self) -> None:
-        self._process.terminate()
-        self._process.wait(30)
-        self.monitor.close()
 
 
 def _cpu(process: int) -> float:
@@ -230,18 +126,37 @@ async def _probe(
     return took[_WARM_UP:]
 
 
+@contextmanager
+def _measured(engine: Engine, figures: dict[str, Any]) -> Iterator[None]:
+    """Note the load before a block, and the share of a core of each process during it."""
+    figures["load"], began = os.getloadavg()[0], time.monotonic()
+    before = {name: _cpu(process) for name, process in engine.processes.items()}
+    yield
+    passed = time.monotonic() - began
+    figures["cpu_percent"] = {
+        name: round(100 * (_cpu(process) - before[name]) / passed, 2)
+        for name, process in engine.processes.items()
+    }
+
+
+def _cpu_percent(engine: Engine, seconds: float) -> dict[str, Any]:
+    """Return the load, and the share of a core of each process during some seconds."""
+    figures: dict[str, Any] = {}
+    with _measured(engine, figures):
+        time.sleep(seconds)
+    return figures
+
+
 def _measure(engine: Engine, seconds: float, rate: float) -> dict[str, Any]:
     """Return the delay of a probe, the engine's lateness and the load of both processes."""
-    processes = engine.processes
-    before = {name: _cpu(process) for name, process in processes.items()}
-    load, heard, began = os.getloadavg()[0], engine.status()["heard"], time.monotonic()
+    figures: dict[str, Any] = {}
 
     async def run() -> list[float]:
         if engine.url:
             phone = await _connect(engine.url, 250 * 16, view=False)
             await asyncio.sleep(0.5)
             send: Callable[[float], None] = lambda y: phone.send(  # noqa: E731
-                ["t", time.perf_counter() * 1000 // 1, [["m", 1, 0.5, y]]]
+                "t", time.perf_counter() * 1000 // 1, [["m", 1, 0.5, y]]
             )
         else:
             own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -251,20 +166,16 @@ def _measure(engine: Engine, seconds: float, rate: float) -> dict[str, Any]:
             )
         return await _probe(engine, send, seconds, rate)
 
-    took, status = asyncio.run(run()), engine.status()
-    passed = time.monotonic() - began
+    with _measured(engine, figures):
+        took = asyncio.run(run())
+    status = engine.status()
     return {
-        "load": load,
+        **figures,
         "touches": len(took),
         "delay_ms": {f"p{100 * p:g}": round(percentile(took, p), 3) for p in (0.5, 0.99)},
         "late_ms_p99": round(status["late_ms_p99"], 3),
-        "cpu_percent": {
-            name: round(100 * (_cpu(process) - before[name]) / passed, 1)
-            for name, process in processes.items()
-        },
         "players": len(status["players"]),
         "dropped": status["dropped"],
-        "heard": status["heard"] - heard,
     }
 
 
@@ -286,7 +197,7 @@ def _beside(target: Callable[..., None], *arguments: Any, **more: Any) -> Iterat
 @contextmanager
 def _engine(*options: str) -> Iterator[Engine]:
     with TemporaryDirectory() as folder:
-        engine = Engine(folder, *options)
+        engine = Engine(folder, "--mode", "solo", "--no-record", *options)
         try:
             time.sleep(4)
             yield engine
@@ -308,31 +219,14 @@ def main() -> None:
         with _beside(_osc_crowd, engine.address, args.phones, args.rate):
             figures["OSC, all"] = _measure(engine, seconds, args.rate)
     with _engine(*web) as engine:
-        before = {name: _cpu(process) for name, process in engine.processes.items()}
-        load = os.getloadavg()[0]
-        time.sleep(seconds)
-        figures["web, nobody"] = {
-            "load": load,
-            "cpu_percent": {
-                name: round(100 * (_cpu(process) - before[name]) / seconds, 2)
-                for name, process in engine.processes.items()
-            },
-        }
+        figures["web, nobody"] = _cpu_percent(engine, seconds)
         figures["web, the probe alone"] = _measure(engine, seconds, args.rate)
         with _beside(_crowd, engine.url, args.phones, args.rate, view=False):
             figures["web, all"] = _measure(engine, seconds, args.rate)
     with _engine(*web) as engine, _beside(_crowd, engine.url, args.viewers, 0.0, view=True):
-        before = {name: _cpu(process) for name, process in engine.processes.items()}
-        load = os.getloadavg()[0]
-        time.sleep(seconds)
         figures["web, viewers"] = {
-            "load": load,
-            "cpu_percent": {
-                name: round(100 * (_cpu(process) - before[name]) / seconds, 2)
-                for name, process in engine.processes.items()
-            },
-            "web": engine.status()["web"]["connections"],
-        }
+            **_cpu_percent(engine, seconds), "web": engine.status()["web"]["connections"]
+        }  # fmt: skip
     print_and_save(figures, args.json)
 
 
