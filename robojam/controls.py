@@ -388,6 +388,13 @@ _ACTIONS: Final = (
     ControlSpec("recall", Kind.TEXT, allowed=_LETTERS, option=False, parse=_parse_memory),
     ControlSpec("record", Kind.SWITCH, **_SWITCH, midi_words=("hold", "0", "1")),
     ControlSpec(
+        "web",
+        Kind.SWITCH,
+        about="1: phones and other browsers are pads, at the address of the option; 0: not",
+        **_SWITCH,
+        midi_words=("hold", "0", "1"),
+    ),
+    ControlSpec(
         "seed",
         Kind.INTEGER,
         low=0,
@@ -439,7 +446,7 @@ RECORDED: Final[dict[str, ControlSpec]] = CONTROLS | {
 
 
 #: Controls that change nothing of a jam: what follows from them is recorded as beats.
-_UNRECORDED: Final = ("record", "tap", "downbeat")
+_UNRECORDED: Final = ("record", "web", "tap", "downbeat")
 
 
 def validate_control(name: str, value: Any, settings: Settings, who: str | None) -> Any:

@@ -63,6 +63,7 @@ from robojam.system.log_queue import logging_to, make_handlers, print_line
 from robojam.system.priority import raise_priority
 from robojam.system.service_manager import ServiceNotifier
 from robojam.system.shell import shell_quoted
+from robojam.web import certificate
 from robojam.web import port as web_port
 from robojam.web.port import WebError, WebPort
 from robojam.wire.dialects import OscReader
@@ -189,7 +190,7 @@ def prepare_jam(options: Options) -> tuple[Options, Callable[[str], str]]:
             udp.resolve(output.host, output.port)
         listener = Listener(*parse_address(options.osc_in))
         if (pad := parse_web(options.web)) is not None:
-            web_port.check(*pad)
+            web_port.check(*pad, options.web_cert)
     listener.close()
     for handler in open_log(options):
         handler.close()
@@ -211,6 +212,7 @@ def prepare_jam(options: Options) -> tuple[Options, Callable[[str], str]]:
         model=absolute(str(path)) if options.model is not None else None,
         sessions=absolute(options.sessions),
         log=absolute(options.log),
+        web_cert=options.web_cert and certificate.absolute(options.web_cert),
     )
     return options, find
 
@@ -433,10 +435,11 @@ def _web(
         yield WebPort(
             address,
             control=options.web_control,
+            certificate=options.web_cert,
             osc=listener.address,
             announce=options.announce,
             player_of=lambda source: engine().player_of(source),
-            state=lambda: (engine().jam.turn, engine().live.settings),
+            state=lambda: (engine().jam.turn, engine().controls()),
             on_up=print_when_up,
             patient=patient,
         )

@@ -206,7 +206,7 @@ class ControlMonitor:
         name, args = message.address.removeprefix("/robojam/"), message.args
         if name == "setup" and message.tags == "ss":
             option, value = str(args[0]), json.loads(str(args[1]))
-            if option in CONTROLS:  # a number in full
+            if option in SETTINGS:  # a number in full
                 self._keep(option, value)
             else:
                 self.options = change(self.options, option, value)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 import click
 
 from robojam.cli.output import fail
+from robojam.config.addresses import WEB_PORT
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import BY_NAME, OPTIONS, Option, Options
 from robojam.controls import CONTROLS
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     from robojam.model.file import ModelDescription
 
 CommandFunction = TypeVar("CommandFunction", bound=Callable[..., Any])
-
-
-#: Port of the pad for browsers where --web stands alone.
-WEB_PORT: Final = "8080"
 
 
 class Declaration(Protocol):

@@ -209,6 +209,10 @@ def parse_tuio(text: str, *, default_host: str) -> tuple[str, int] | None:
     return None if text == "none" else parse_address(text, default_host=default_host)
 
 
+#: Where pads are served when no address is named: a port, of all addresses of this machine.
+WEB_PORT: Final = "8080"
+
+
 def parse_web(text: str) -> tuple[str, int] | None:
     """Return host and port of [HOST:]PORT, or None for none; "" is all addresses.
 

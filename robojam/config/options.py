@@ -30,7 +30,8 @@ def _integer(low: int, high: int, text: str, default: str = "") -> Meta:
 def _path(metavar: str, text: str, default: str = "") -> Meta:
     """Describe a path. No file system accepts an empty one or a NUL."""
     limits = {"min_length": 1, "pattern": r"^[^\0]*\Z"}
-    return _meta(text, metavar, f"the name of a {metavar.lower()}", default, **limits)
+    kind = metavar.partition("[")[0].lower()
+    return _meta(text, metavar, f"the name of a {kind}", default, **limits)
 
 
 def _list(item: str, text: str, more: str = "") -> Meta:
@@ -89,6 +90,9 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     web: Annotated[str, _meta(
         "serve a pad for browsers at this port, or none; without a host, at all addresses of "
         "this machine; alone: 8080", "[HOST:]PORT", "[HOST:]PORT or none")] = "none"
+    web_cert: Annotated[str, _path(
+        "FILE[:KEY]", "a certificate in PEM for these pads, with its key in the same file or "
+        "in another: they are served by https", "none: by http")] | None = None
     web_control: Annotated[bool, _switch(
         "let the pads in browsers control the jam")] = False
     control: Annotated[tuple[str, ...], _list(

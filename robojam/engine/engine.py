@@ -161,6 +161,10 @@ class Engine:
         """The jam of the present take."""
         return self.live.jam
 
+    def controls(self) -> dict[str, Any]:
+        """Return the controls in force, by name; None for one without a value yet."""
+        return self._status.controls()
+
     def player_of(self, source: str) -> str | None:
         """Return the name of the player at a source; None where it is no player."""
         sender = self._humans.senders.get(source)
@@ -376,6 +380,8 @@ class Engine:
         value = checked
         if name == "record":
             self._record(arrival, on=bool(value))
+        elif name == "web":
+            self._serve_pads(arrival, on=bool(value))
         elif name == "model":
             self._changes.ask_model(value)
         else:
@@ -437,6 +443,13 @@ class Engine:
         takes.recording = on
         self._monitors.control("record", int(on), arrival)
 
+    def _serve_pads(self, arrival: float, *, on: bool) -> None:
+        """Serve pads in browsers where they were last, or at their usual port; or none."""
+        if self._setup is None:
+            raise RefusedError("replaying", "a replay has no pads")
+        address = json.dumps(self._setup.pads_at if on else "none")
+        self._change_setup(self._setup, native.SetupChange("web", address), arrival)
+
     def _next_take(self, arrival: float, reason: str) -> None:
         """End the take for a reason, and wait for the first touch of the next."""
         live, settings, turn = self.live, self.live.settings, self.jam.turn
@@ -493,6 +506,8 @@ class Engine:
         self._takes.options = setup.options
         encoded = setup.chosen()[name]
         self._monitors.send_where(native.encode_setup(name, encoded), self.endpoint.is_here)
+        if name == "web":
+            self._monitors.control("web", int(setup.options.web != "none"), self.clock())
         log.info("%s is now %s", name, encoded)
 
     # -- status ----------------------------------------------------------------------------

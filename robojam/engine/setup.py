@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from robojam.config.addresses import format_address
+from robojam.config.addresses import WEB_PORT, format_address
 from robojam.config.load import OptionsError, change
 from robojam.config.options import BY_NAME, Options
 from robojam.controls import RefusedError
@@ -78,6 +78,8 @@ class Setup:
         self.options, self._open_group, self._models = options, open_group, models
         self.groups = {name: each(options, _NONE) for name, each in open_group.items()}
         self._error, self._failed = "", set[str]()
+        #: Where pads in browsers are served, or would be: their last address in this jam.
+        self.pads_at = options.web if options.web != "none" else WEB_PORT
         self._devices: dict[str, Any] = {}
         self._looked_at, self._looking = float("-inf"), False
         self._newest: dict[str, int] = {}  # the number of each group's last change
@@ -136,6 +138,8 @@ class Setup:
             return _NONE
         self._error = ""
         self._failed.discard(group)
+        if options.web != "none":
+            self.pads_at = options.web
         number = self._newest[group] = self._newest.get(group, 0) + 1
         old = _NONE
         if not opened_first:

@@ -57,6 +57,7 @@ class Status:
         return {
             **asdict(live.settings),
             "record": int(live.takes.recording),
+            "web": int(live.takes.options.web != "none"),
             "model": live.info.model.file,
             "seed": live.takes.seed,
         }
@@ -75,7 +76,7 @@ class Status:
         live, takes, counts, now = self._live, self._live.takes, self._counts, self._clock()
         jam, echo = live.jam, self._reader.echo
         status: dict[str, Any] = {
-            **self.controls(),
+            **{name: value for name, value in self.controls().items() if name != "web"},
             "device": live.info.device,
             "build": live.info.build,
             "turn": jam.turn,

@@ -13,9 +13,8 @@ import secrets
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from importlib.util import find_spec
 from json import dumps
 from typing import Any, Final
@@ -23,7 +22,7 @@ from typing import Any, Final
 import msgspec
 
 from robojam.config.addresses import format_address, is_loopback
-from robojam.controls import CONTROLS, Settings
+from robojam.controls import CONTROLS
 from robojam.jam.events import ControlChanged, Event, TouchPlayed, TurnChanged
 from robojam.ports.discovery import addresses, can_announce
 from robojam.ports.udp import Address, Endpoint, family_of, sockaddr
@@ -31,6 +30,7 @@ from robojam.system.child_process import ChildProcess
 from robojam.system.install import missing_package
 from robojam.system.shell import printable
 from robojam.touch import Phase
+from robojam.web.certificate import Certificate, CertificateError, load
 from robojam.web.protocol import LETTERS
 from robojam.wire import native
 from robojam.wire.native import Alive, Dropped, Finger, Input
@@ -55,10 +55,15 @@ class WebError(ValueError):
     """No pad can be served; the text says why, and what to do."""
 
 
-def check(host: str, port: int) -> None:
-    """Check that a pad can be served at an address ("": all). Raises WebError."""
+def check(host: str, port: int, certificate: str | None = None) -> None:
+    """Check that a pad can be served at an address ("": all).
+
+    certificate is where the one for https is, as `certificate.load` reads it. Raises WebError.
+    """
     if find_spec("aiohttp") is None:
         raise WebError(missing_package("--web", "aiohttp"))
+    if certificate is not None:
+        _load(certificate)
     host = host or "0.0.0.0"
     try:
         with socket.socket(family_of(host), socket.SOCK_STREAM) as trial:
@@ -86,6 +91,14 @@ def best_address() -> str:
     return next(iter(addresses()), "127.0.0.1")
 
 
+def _load(text: str) -> Certificate:
+    """Return the certificate at a path. Raises WebError."""
+    try:
+        return load(text)
+    except CertificateError as error:
+        raise WebError(str(error)) from error
+
+
 class WebPort:
     """Pads in browsers, as one DevicePort and OutputPort."""
 
@@ -94,20 +107,22 @@ class WebPort:
         address: Address,
         *,
         control: bool,
+        certificate: str | None,
         osc: Address,
         announce: bool,
         player_of: Callable[[str], str | None],
-        state: Callable[[], tuple[str, Settings]],
+        state: Callable[[], tuple[str, Mapping[str, Any]]],
         on_up: Callable[[str], None] = lambda _: None,
         patient: bool = False,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Serve pads at an address, whose host may be "": all. Raises WebError.
 
-        control: pads may control the jam. osc is where the engine listens. announce:
+        control: pads may control the jam. certificate is where the one is with which they are
+        served by https. osc is where the engine listens. announce:
         OSCQuery is announced on the network, where the engine can be reached from there.
         player_of returns the name of the player at a source, state whose turn it is and the
-        settings in force. on_up is called with a line for the
+        values of the controls. on_up is called with a line for the
         terminal when the pad can be opened. patient: a port in use is tried again and again.
         """
         self._wanted, self._control, self._osc = address, control, osc
@@ -116,6 +131,10 @@ class WebPort:
         self._clock = clock
         if not patient or find_spec("aiohttp") is None:
             check(*address)
+        self._certificate_path = certificate
+        self._certificate: Certificate | None = None
+        if certificate is not None and not patient:
+            self._certificate = _load(certificate)
         self._token = os.environ.get(TOKEN) or secrets.token_urlsafe(12)
         self._secret = ""
         self._endpoint = Endpoint("127.0.0.1", 0)
@@ -141,15 +160,25 @@ class WebPort:
         self._process_address, self._report = None, {}
         self._silent_at, self._restart_at = now + _START, math.inf
         self._names.clear()
+        if self._certificate is None and self._certificate_path is not None:
+            try:
+                self._certificate = _load(self._certificate_path)
+            except WebError as error:  # an engine that goes on without it looks again
+                self._restart_at = now + _RESTART_DELAY
+                self._fail(str(error))
+                return
         self._secret = secrets.token_hex(16)
         host, port = self._wanted
         listening = host or "0.0.0.0"
-        reached = self._announce and can_announce(listening, self._osc[0])
-        announced = listening if reached else ""
+        # Programs look for OSCQuery by http.
+        reached = can_announce(listening, self._osc[0]) and self._certificate is None
+        announced = listening if self._announce and reached else ""
+        certificate = self._certificate
         wanted = {
             "engine": self._endpoint.address[1], "secret": self._secret, "token": self._token,
             "hosts": [host] if host else ["0.0.0.0", "::"], "port": port,
             "control": self._control, "osc": self._osc, "announce": announced,
+            "certificate": certificate and [certificate.path, certificate.key_path],
         }  # fmt: skip
         null = subprocess.DEVNULL
         try:
@@ -185,8 +214,12 @@ class WebPort:
     @property
     def url(self) -> str:
         """Address of the pad, with the token; "" while it cannot be opened."""
-        port = self._report.get("port")
-        return f"http://{format_address(self._host, port)}/?token={self._token}" if port else ""
+        if not (port := self._report.get("port")):
+            return ""
+        scheme, host = "http", self._host
+        if self._certificate is not None:
+            scheme, host = "https", self._certificate.host_for(host)
+        return f"{scheme}://{format_address(host, port)}/?token={self._token}"
 
     def _take_report(self, report: dict[str, Any]) -> None:
         before = self.url
@@ -296,8 +329,8 @@ class WebPort:
                 self._tell_name(source)
             if now >= self._state_at:
                 self._state_at = now + 1.0
-                turn, settings = self._state()
-                self._send(["state", turn, asdict(settings)])
+                turn, controls = self._state()
+                self._send(["state", turn, controls])
             out, self._out = self._out, []
             for begin in range(0, len(out), _EVENTS):
                 self._send(["f", out[begin : begin + _EVENTS]])

@@ -21,6 +21,7 @@ import msgspec
 
 from robojam.ports import discovery
 from robojam.system.child_process import on_stdin_end, read_first_line
+from robojam.web.certificate import CertificateError, server_context
 from robojam.web.room import Item, Room
 
 #: Exit status where the server cannot listen.
@@ -70,10 +71,15 @@ async def _serve(given: dict[str, Any], ended: asyncio.Event) -> int:
             "players": room.players, "locked": room.locked,
         }]])  # fmt: skip
 
+    try:
+        secure = server_context(*given["certificate"]) if given["certificate"] else None
+    except CertificateError as error:
+        link.send([["e", str(error)]])
+        return _NO_PORT
     server = WebServer(room, token=given["token"], osc=tuple(given["osc"]), on_change=report)
     link.on_message = server.hear
     try:
-        port = await server.listen(given["hosts"], given["port"])
+        port = await server.listen(given["hosts"], given["port"], secure)
     except OSError as error:
         link.send([["e", error.strerror or str(error)]])
         return _NO_PORT

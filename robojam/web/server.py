@@ -7,6 +7,7 @@ import hmac
 import json
 import logging
 import secrets
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -71,24 +72,64 @@ class _Handler(RequestHandler):
     asked: bool
     _counted: bool
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def count(self, transport: asyncio.BaseTransport) -> bool:
+        """Count a new connection; abort it and return False where there are too many."""
         peer = transport.get_extra_info("peername") or ("", 0)
         self.host, self.asked = canonical_host(str(peer[0])), False
         self._counted = self.room_server.opened(self.host)
-        super().connection_made(transport)
         if not self._counted:
             transport.abort()  # type: ignore[attr-defined]
-        else:
+        return self._counted
+
+    def uncount(self) -> None:
+        """Count that the connection has ended."""
+        if self._counted:
+            self._counted = False
+            self.room_server.closed(self.host)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self._counted or self.count(transport):
             asyncio.get_running_loop().call_later(limits.PATIENCE, self._expire)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        if self._counted:
-            self.room_server.closed(self.host)
+        self.uncount()
         super().connection_lost(exc)
 
     def _expire(self) -> None:
         if not self.asked and self.transport is not None:
             self.transport.abort()
+
+
+class _Handshake(asyncio.Protocol):
+    """Connection of a browser before the handshake of https, which is counted as one, too."""
+
+    def __init__(self, serve: Callable[[], _Handler], context: ssl.SSLContext) -> None:
+        self._serve, self._context = serve, context
+        self._task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Refuse what is too much; shake hands, and pass the connection on."""
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()  # what comes is for the handshake
+        handler = self._serve()
+        if handler.count(transport):
+            self._task = asyncio.create_task(self._shake_hands(transport, handler))
+
+    async def _shake_hands(self, transport: asyncio.Transport, handler: _Handler) -> None:
+        try:
+            encrypted = await asyncio.get_running_loop().start_tls(
+                transport, handler, self._context, server_side=True,
+                ssl_handshake_timeout=limits.PATIENCE, ssl_shutdown_timeout=_CLOSING,
+            )  # fmt: skip
+        except (OSError, ssl.SSLError):
+            handler.uncount()
+            transport.abort()
+        else:
+            if encrypted is None:  # it has ended meanwhile
+                handler.uncount()
+            else:
+                handler.connection_made(encrypted)
 
 
 class _Server(web.Server):
@@ -98,13 +139,13 @@ class _Server(web.Server):
         super().__init__(owner.answer)
         self._owner = owner
 
-    def __call__(self) -> RequestHandler:
+    def __call__(self) -> _Handler:
         handler = _Handler(
             self, loop=self._loop, access_log=_NO_LOG, keepalive_timeout=limits.PATIENCE,
             max_line_size=2048, max_field_size=4096, max_headers=64, lingering_time=1.0,
             read_bufsize=limits.MAX_MESSAGE,
         )  # fmt: skip
-        handler.room_server = self._owner
+        handler.room_server, handler._counted = self._owner, False
         return handler
 
 
@@ -176,9 +217,16 @@ class WebServer:
         self._tasks: list[asyncio.Task[None]] = []
         self._servers: list[asyncio.Server] = []
 
-    async def listen(self, hosts: list[str], port: int) -> int:
-        """Listen at a port of some addresses; return the port. Raises OSError."""
-        loop, factory = asyncio.get_running_loop(), _Server(self)
+    async def listen(
+        self, hosts: list[str], port: int, secure: ssl.SSLContext | None = None
+    ) -> int:
+        """Listen at a port of some addresses; return the port. Raises OSError.
+
+        secure: all is served by https, with this context.
+        """
+        loop = asyncio.get_running_loop()
+        served = _Server(self)
+        factory = served if secure is None else lambda: _Handshake(served, secure)
         for number, host in enumerate(hosts):
             try:
                 server = await loop.create_server(factory, host, port, backlog=256)

@@ -16,8 +16,6 @@ from robojam.window.view import setup_panel, web_panel
 
 #: Seconds between questions for the setup while its panel is open: devices come and go.
 ASK_INTERVAL = 1.0
-#: Port of the web pad that the window starts.
-WEB_PORT = "8080"
 #: Longest address that can be typed.
 MAX_ADDRESS = 120
 
@@ -60,9 +58,9 @@ class SetupActions:
         elif name == web_panel.NAME:
             self.open("" if view.panel == web_panel.NAME else web_panel.NAME)
             if view.panel and not (self.state.web.url or self.state.remote):
-                self._set("web", WEB_PORT)
+                self.sender.send("/robojam/web", "i", 1)
         elif name in ("web-start", "web-stop"):
-            self._set("web", WEB_PORT if name == "web-start" else "none")
+            self.sender.send("/robojam/web", "i", int(name == "web-start"))
         elif name == "setup-open":
             self.open(f"{setup_panel.NAME}:{argument}" if argument else setup_panel.NAME)
         elif name in ("setup-page", "choose", "style", "voices", "type-address"):

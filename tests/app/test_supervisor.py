@@ -110,6 +110,16 @@ def test_monitor_keeps_the_options_that_the_engine_reports(engine):
     assert msgspec.json.decode(msgspec.json.encode(now), type=Options) == now
 
 
+def test_next_engine_serves_pads_where_the_last_one_did(engine):
+    monitor = ControlMonitor(engine.getsockname(), Options(), find=str)
+    monitor.renew(0.0)
+    _, asker = engine.recvfrom(100)
+    for packet in (native.encode_setup("web", '"9000"'), native.encode_control("web", 1)):
+        engine.sendto(packet, asker)
+        monitor.receive()
+    assert monitor.options_to_go_on() == Options(web="9000")
+
+
 @pytest.mark.parametrize(
     ("events", "pause"),
     [

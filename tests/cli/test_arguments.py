@@ -47,7 +47,7 @@ def test_every_option_is_on_the_command_line_and_in_toml_under_one_name(tmp_path
         "model": "m.safetensors", "device": "cpu", "voices": 4, "seed": 2**63 - 1,
         "osc-in": "0.0.0.0:0", "osc-out": ["h:1/native", "10.0.0.2:65535"], "osc-ahead": 20,
         "tuio-in": "none", "touchosc": ["/1/xy=y,x", "learn"], "announce": False,
-        "web": "0.0.0.0:80", "web-control": True,
+        "web": "0.0.0.0:80", "web-control": True, "web-cert": "pad.pem:key.pem",
         "midi-in": ["Seaboard", "Pedal/pedal"], "midi-out": ["Surge/mpe", "virtual:it/scale"],
         "sound": False, "sound-out": "Headphones", "record": False, "sessions": "jams",
         "log": "log.txt", "verbose": True, "mode": "duet", "scale": "minor",

@@ -97,6 +97,7 @@ def test_defaults_are_those_of_the_contract():
         "role-rules": None,
         "tuio-in": "3333",
         "web": "none",
+        "web-cert": None,
         "web-control": False,
         "osc-ahead": 0.0,
         "touchosc": (),

@@ -418,6 +418,7 @@ CONTROLS = {
     "dwell": "f",
     "pause": "i",
     "record": "i",
+    "web": "i",
     "model": "s",
     "seed": "h",
     "instrument": "s",

@@ -51,7 +51,10 @@ class SetupEngine(DrivenEngine):
         super().__init__(folder, **options)
         self.opened: queue.Queue[Options] = queue.Queue()
         self.made: list[FakePort] = []
-        groups = {"midi": self._open, "sound": self._open, "osc": self._open_outputs}
+        groups = {
+            "midi": self._open, "sound": self._open, "osc": self._open_outputs,
+            "web": self._open,
+        }  # fmt: skip
         self.setup = Setup(self.options, groups)
         self.engine._setup = self.setup
         self.engine._collect_ports()
@@ -298,7 +301,7 @@ def test_of_two_quick_changes_the_last_stands_and_no_port_is_left_open(jam):
     jam.settle()
     jam.settle()
     (port,) = jam.setup.groups["midi"].inputs
-    others = [made for made in jam.made[2:] if made is not port]
+    others = [made for made in jam.made[3:] if made is not port]
     assert jam.setup.options.midi_in == ("two",)
     assert not port.closed
     assert all(other.closed for other in others)
@@ -352,6 +355,41 @@ def test_programs_on_this_machine_are_told_of_a_change_and_when_they_subscribe(j
     jam.change("midi-out", ["synth"])
     (sent,) = [s for s in jam.take() if s.tags == "ss"]
     assert (sent.to, sent.args) == (here, ("midi-out", '["synth"]'))
+
+
+def pads(jam: SetupEngine, value: int, sender: tuple[str, int] = ("127.0.0.1", 7)) -> Options:
+    """Switch the pads in browsers on or off; return the options with which they were opened."""
+    jam.send("/robojam/web", "i", value, sender=sender)
+    jam.settle()
+    return jam.opened.get(timeout=PATIENCE)
+
+
+def test_pads_are_switched_on_and_off_by_a_control_and_monitors_are_told(jam):
+    jam.send("/robojam/subscribe", "i", 4100, sender=("127.0.0.1", 1))
+    assert ("/robojam/web", (0,)) in [(s.address, s.args) for s in jam.take()]
+    assert pads(jam, 1).web == "8080"
+    told = [(s.address, *s.args) for s in jam.take() if "web" in (s.address[9:], s.args[0])]
+    assert told == [("/robojam/setup", "web", '"8080"'), ("/robojam/web", 1)]
+    assert pads(jam, 0).web == "none"
+    assert ("/robojam/web", (0,)) in [(s.address, s.args) for s in jam.take()]
+
+
+def test_pads_that_are_switched_on_again_have_their_last_address(jam):
+    jam.change("web", "127.0.0.1:9000")
+    jam.settle()
+    assert jam.opened.get(timeout=PATIENCE).web == "127.0.0.1:9000"
+    assert pads(jam, 0).web == "none"
+    assert pads(jam, 1).web == "127.0.0.1:9000"
+
+
+def test_pads_are_switched_by_whoever_may_control_the_jam_alone(jam):
+    jam.send("/robojam/web", "i", 1, sender=("10.0.0.5", 7))
+    jam.settle()
+    assert jam.status()["dropped"] == {"not allowed": 1}
+    assert jam.setup.options.web == "none"
+    for value in (2, -1):
+        jam.send("/robojam/web", "i", value)
+    assert jam.status()["dropped"]["out of range"] == 2
 
 
 def test_list_of_devices_is_bounded_and_what_cannot_be_read_is_left_out(jam):

@@ -29,8 +29,9 @@ OPTIONS = (
     "--autoplay-policy=user-gesture-required", "--hide-scrollbars",
     "--remote-debugging-pipe", "--touch-events=enabled",
 )  # fmt: skip
-#: The browser reads file 3 and writes file 4; 8 and 9 keep them apart until then.
-_REDIRECT = 'exec 8<&{} 9>&{}; exec "$@" 3<&8 4>&9 8<&- 9>&-'
+#: Shell command that starts the browser, which reads file 3 and writes file 4; two others,
+#: which the shell chooses, keep them apart until then.
+_START = 'exec {r}<&READ {w}>&WRITE; exec "$@" 3<&$r 4>&$w {r}<&- {w}>&-'
 
 
 def program() -> str:
@@ -48,8 +49,9 @@ class Browser:
         command = [program(), *OPTIONS, *options, f"--user-data-dir={folder}"]
         to_read, self._requests = os.pipe()
         self._replies, to_write = os.pipe()
+        start = _START.replace("READ", str(to_read)).replace("WRITE", str(to_write))
         self._process = subprocess.Popen(
-            ["bash", "-c", _REDIRECT.format(to_read, to_write), "bash", *command],
+            ["bash", "-c", start, "bash", *command],
             pass_fds=[to_read, to_write], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(to_read)
@@ -97,10 +99,16 @@ class Browser:
         result: dict[str, Any] = answer["result"]
         return result
 
-    def open(self, url: str = "about:blank", **size: Any) -> Page:
-        """Open a page in a profile of its own; size as `Page.resize` takes it."""
-        context = self.call("Target.createBrowserContext")["browserContextId"]
-        target = self.call("Target.createTarget", url="about:blank", browserContextId=context)
+    def open(self, url: str = "about:blank", *, shared: bool = False, **size: Any) -> Page:
+        """Open a page in a profile of its own, or in a shared one, which remembers apps.
+
+        size is as `Page.resize` takes it.
+        """
+        context = {}
+        if not shared:
+            made = self.call("Target.createBrowserContext")
+            context = {"browserContextId": made["browserContextId"]}
+        target = self.call("Target.createTarget", url="about:blank", **context)
         page = Page(self, target["targetId"], context)
         page.resize(**size)
         if url != "about:blank":
@@ -110,7 +118,8 @@ class Browser:
     def close(self) -> None:
         """End the browser: its processes end, and write no more to the profile."""
         try:
-            self.call("Browser.close")
+            if self._process.poll() is None:
+                self.call("Browser.close")
             self._process.wait(PATIENCE)
         finally:
             self._process.kill()
@@ -123,14 +132,14 @@ class Browser:
 class Page:
     """A page of a browser, with a touch screen."""
 
-    def __init__(self, browser: Browser, target: str, context: str) -> None:
+    def __init__(self, browser: Browser, target: str, context: dict[str, str]) -> None:
         self._browser, self._target, self._context = browser, target, context
         self._session = browser.call(
             "Target.attachToTarget", targetId=target, flatten=True
         )["sessionId"]  # fmt: skip
         #: Events that came since the page was opened, as (method, parameters).
         self.events = browser.events(self._session)
-        for domain in ("Page", "Runtime", "Log", "Network"):
+        for domain in ("Page", "Runtime", "Log", "Network", "Performance"):
             self.call(f"{domain}.enable")
         self.call("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=10)
         # As if each page were the one in front: else only one of them is drawn.
@@ -231,6 +240,24 @@ class Page:
                 asked.pop(failed["requestId"], None)
         return list(asked.values())
 
+    def resources(self) -> dict[str, float]:
+        """Return what the page holds once all that nothing refers to is collected.
+
+        The bytes of JavaScript's heap, the nodes and documents of the DOM, the listeners and
+        the nodes of Web Audio.
+        """
+        for _ in range(2):  # which waits until the page is idle
+            collected = self.send("HeapProfiler.collectGarbage").result(4 * PATIENCE)
+            assert "error" not in collected
+        heap = self.call("Runtime.getHeapUsage")
+        listed = self.call("Performance.getMetrics")["metrics"]
+        metrics = {each["name"]: each["value"] for each in listed}
+        return {
+            "heap": heap["usedSize"],
+            "nodes": metrics["Nodes"], "documents": metrics["Documents"],
+            "listeners": metrics["JSEventListeners"], "audio": metrics["AudioHandlers"],
+        }  # fmt: skip
+
     def offline(self, offline: bool) -> None:
         """Take the network from the page, or give it back."""
         self.call("Network.emulateNetworkConditions", offline=offline, latency=0,
@@ -239,8 +266,7 @@ class Page:
     def hide(self) -> None:
         """Cover the page by another tab of its window, as a person who looks at another."""
         self.call("Emulation.setFocusEmulationEnabled", enabled=False)
-        self._browser.call("Target.createTarget", url="about:blank",
-                           browserContextId=self._context)  # fmt: skip
+        self._browser.call("Target.createTarget", url="about:blank", **self._context)
 
     def close(self) -> None:
         """Close the page, as a person closes a tab."""

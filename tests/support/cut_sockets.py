@@ -39,6 +39,7 @@ def _end(page: RawPage) -> None:
 
 def _end_of_writing(page: RawPage) -> None:
     """Half of the connection: nothing more is sent, all is read."""
+    page.silent = True
     page.transport.write_eof()
 
 

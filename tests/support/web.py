@@ -25,7 +25,7 @@ def serving_web(
 
 def url_of(line: str) -> str:
     """Return the address in the line that says where the pad is."""
-    assert line.startswith("pad on http://"), line
+    assert line.startswith(("pad on http://", "pad on https://")), line
     return line.removeprefix("pad on ").split()[0]
 
 
@@ -77,7 +77,7 @@ class Page:
 @asynccontextmanager
 async def opened(url: str, *, host: str = "127.0.0.1", **connect: Any) -> AsyncIterator[Page]:
     """Open a socket of a page at a pad's address, from an address of this machine."""
-    address = url.replace("http://", "ws://").replace("/?", "/v1/socket?")
+    address = "ws" + url.removeprefix("http").replace("/?", "/v1/socket?")
     connector = TCPConnector(local_addr=(host, 0))
     async with (
         ClientSession(connector=connector) as session,
@@ -88,10 +88,10 @@ async def opened(url: str, *, host: str = "127.0.0.1", **connect: Any) -> AsyncI
 
 @asynccontextmanager
 async def page(
-    url: str, name: str = "", *, view: bool = False, host: str = "127.0.0.1"
+    url: str, name: str = "", *, view: bool = False, host: str = "127.0.0.1", **connect: Any
 ) -> AsyncIterator[Page]:
     """Open a page at a pad's address, and come in."""
-    async with opened(url, host=host) as opening:
+    async with opened(url, host=host, **connect) as opening:
         await opening.send("hello", 1, {"name": name, "view": view})
         await opening.kind("welcome")
         yield opening

@@ -25,7 +25,7 @@ def report(app, **web):
 
 def sent(packets):
     messages = [decode(packet)[0][0] for packet in packets]
-    return [(m.args[0], json.loads(m.args[1])) for m in messages if m.tags == "ss"]
+    return [m.args for m in messages if m.address == "/robojam/web"]
 
 
 def texts(app):
@@ -41,7 +41,7 @@ def codes(screen):
 
 def test_key_starts_the_pad_and_opens_its_panel_and_closes_it_again(app):
     connected(app)
-    assert sent(press_key(app, W, "w")) == [("web", "8080")]
+    assert sent(press_key(app, W, "w")) == [(1,)]
     assert app.state.view.panel == "web"
     assert sent(press_key(app, W, "w")) == []
     assert app.state.view.panel == ""
@@ -74,7 +74,7 @@ def test_button_ends_the_pad(app):
     before = len(app.connection.packets)
     (stop,) = (c for row in panel_of(app.state).rows for c in row if c.text == "no more phones")
     app._perform(stop.action)
-    assert sent(app.connection.packets[before:]) == [("web", "none")]
+    assert sent(app.connection.packets[before:]) == [(0,)]
 
 
 def test_window_on_another_machine_starts_nothing_and_says_where_the_code_is(app):
