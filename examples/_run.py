@@ -239,6 +239,7 @@ def fit(
     seed: int = 0,
     checkpoint: Path | None = None,
     resume: bool = False,
+    about: Mapping[str, Any] | None = None,
 ) -> Fitted:
     """Train a network with Adam and leave in it the averaged weights that scored best.
 
@@ -246,10 +247,11 @@ def fit(
     without gradients; both are in the same unit, and lower is better. The learning rate rises
     to rate, then falls to 0 as a cosine. average is the share of the averaged weights that is
     kept at each step. Before a step torch is seeded from seed and the step, so that a run that
-    was resumed is the same run. Raises InputError for a checkpoint of another run, and
-    NotFiniteError, with the cause, for a loss or a gradient that is not finite.
+    was resumed is the same run. about holds what else must be the same when a run is resumed,
+    such as its data. Raises InputError for a checkpoint of another run, and NotFiniteError,
+    with the cause, for a loss or a gradient that is not finite.
     """
-    about = {"label": label, "seed": seed, "steps": steps, "rate": rate}
+    about = {"label": label, "seed": seed, "steps": steps, "rate": rate, **(about or {})}
     optimiser = torch.optim.Adam(net.parameters(), lr=rate)
     averaged = copy.deepcopy(net).eval()
     best = {name: t.clone() for name, t in net.state_dict().items()}
