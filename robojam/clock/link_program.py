@@ -53,8 +53,11 @@ def _slack(nanoseconds: int) -> None:
 class LinkSession:
     """A session of Link that is joined."""
 
-    def __init__(self, tempo: float) -> None:
-        """Join a session, or begin one at a tempo. Raises ImportError without aalink."""
+    def __init__(self, tempo: float, beats: Beats | None = None) -> None:
+        """Join a session; without one, begin one at a tempo, or with beats that go on.
+
+        Raises ImportError without aalink.
+        """
         from aalink import Link
 
         _slack(_SLACK_NS)
@@ -66,6 +69,8 @@ class LinkSession:
         self._link.quantum = _QUANTUM
         self._link.start_stop_sync_enabled = True
         time.sleep(_FINDING)
+        if beats is not None:  # of ours alone: a session that there is keeps its own
+            self._link.request_beat(beats.beat_at(time.perf_counter()))
         self._link.enabled = True
         _slack(0)  # the usual one
         self._has_played = False
@@ -90,7 +95,7 @@ class LinkSession:
         # In a session in which nobody uses Start and Stop, none has ever been playing.
         return ClockReport(
             Beats(t, beat, tempo, _QUANTUM),
-            playing=playing or not self._has_played,
+            playing=playing if self._has_played else None,
             aligned=True,
             peers=link.num_peers,
         )
@@ -124,7 +129,9 @@ def run() -> int:
 
     send(packet(ALIVE, data=wanted["token"]))
     try:
-        session = LinkSession(wanted["tempo"])
+        request = ClockRequest.decode(wanted["begin"].encode())
+        beats = None if request is None else request.beats
+        session = LinkSession(wanted["tempo"] if beats is None else beats.tempo, beats)
     except ImportError as error:
         send(packet(ERROR, data=f"Link cannot be used: {error}"))
         return HOPELESS

@@ -24,12 +24,13 @@ _MOST_PEERS: Final = 10_000
 class ClockReport:
     """What a clock says: its beats by time.perf_counter (s), or None as yet.
 
-    playing: its song goes on. aligned: it has said where a bar begins. peers counts the other
-    programs of a session. problem is what is wrong with it, in a word or two, or "".
+    playing: its song goes on; None where nobody has said so, as most do not. aligned: it has
+    said where a bar begins. peers counts the other programs of a session. problem is what is
+    wrong with it, in a word or two, or "".
     """
 
     beats: Beats | None = None
-    playing: bool = True
+    playing: bool | None = None
     aligned: bool = False
     peers: int = 0
     problem: str = ""
@@ -52,7 +53,7 @@ class ClockReport:
             fields = json.loads(data)
             return ClockReport(
                 beats=_beats(fields["beats"]),
-                playing=bool(fields["playing"]),
+                playing=None if fields["playing"] is None else bool(fields["playing"]),
                 aligned=bool(fields["aligned"]),
                 peers=min(max(int(fields["peers"]), 0), _MOST_PEERS),
                 problem=str(fields["problem"])[:200],

@@ -76,8 +76,10 @@ class ClockOpener(Protocol):
     def check(self, source: str) -> None:
         """Raise ValueError where a clock cannot be used."""
 
-    def open(self, source: str, tempo: float, on_change: Callable[[], None]) -> Any:
-        """Start to follow a clock. Raises ValueError."""
+    def open(
+        self, source: str, tempo: float, beats: Beats | None, on_change: Callable[[], None]
+    ) -> Any:
+        """Start to follow a clock, which begins with beats if alone. Raises ValueError."""
 
     def open_output(self, port: str, on_change: Callable[[], None]) -> Any:
         """Start to send a clock to a port. Raises ValueError."""
@@ -137,7 +139,7 @@ class BeatClock:
             self._use_source(INTERNAL, now)
         elif settings.clock != OFF and opener is not None:
             self._use_source(settings.clock, now)
-            self._port = opener.open(settings.clock, settings.tempo, self._note_change)
+            self._port = opener.open(settings.clock, settings.tempo, None, self._note_change)
         if settings.clock_out and opener is not None:
             self._output = opener.open_output(settings.clock_out, self._note_change)
 
@@ -200,9 +202,8 @@ class BeatClock:
         number = self._next_number("source")
         old, self._port = self._port, None
         self._on_ports()
-        tempo = self._settings.tempo if now_at is None else now_at.tempo
         if old is not None or source not in (OFF, INTERNAL):
-            self._run(partial(self._reopen, source, tempo, old, number))
+            self._run(partial(self._reopen, source, self._settings.tempo, now_at, old, number))
         if source == INTERNAL and now_at is not None:
             return {"tempo": min(max(round(now_at.tempo, 3), 20.0), 400.0)}
         return {}
@@ -297,13 +298,15 @@ class BeatClock:
         self._number[which] += 1
         return self._number[which]
 
-    def _reopen(self, source: str, tempo: float, old: Any, number: int) -> None:
+    def _reopen(
+        self, source: str, tempo: float, beats: Beats | None, old: Any, number: int
+    ) -> None:
         if old is not None:
             old.close()
         port, error = None, ""
         if source not in (OFF, INTERNAL) and self._opener is not None:
             try:
-                port = self._opener.open(source, tempo, self._note_change)
+                port = self._opener.open(source, tempo, beats, self._note_change)
             except ValueError as reason:
                 error = str(reason)
         self._call(partial(self._use_port, port, error, number))
@@ -356,7 +359,7 @@ class BeatClock:
     @property
     def _playing(self) -> bool:
         """Whether the song of the clock goes on."""
-        return self._port is None or self._port.report.playing
+        return self._port is None or self._port.report.playing is not False
 
     def advance(self, now: float) -> float:
         """Say what has changed, announce beats; return the seconds until there is more."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Final
 
+from robojam.beats import Beats
 from robojam.clock.messages import ClockReport, ClockRequest
 from robojam.ports.midi import MISSED
 from robojam.ports.midi_client import MidiClient, MidiError
@@ -155,14 +156,21 @@ class ClockPorts:
             )
         return request
 
-    def open(self, source: str, tempo: float, on_change: Callable[[], None]) -> ClockPort:
-        """Start to follow a clock; a session of Link begins at a tempo. Raises ClockError."""
+    def open(
+        self, source: str, tempo: float, beats: Beats | None, on_change: Callable[[], None]
+    ) -> ClockPort:
+        """Start to follow a clock. Raises ClockError.
+
+        Where there is no session of Link, one begins at a tempo, or with beats that go on.
+        """
         self.check(source)
         kind, _, port = source.partition(":")
         clock = time.perf_counter
         try:
             if kind == "link":
-                client = ProcessClient(_LINK, {"tempo": tempo}, clock, what="Link")
+                begin = ClockRequest(beats=beats).encode().decode()
+                wanted = {"tempo": tempo, "begin": begin}
+                client = ProcessClient(_LINK, wanted, clock, what="Link")
             elif kind == "jack":
                 client = ProcessClient(_MIDI, {"jack": True}, clock, what="JACK")
             else:

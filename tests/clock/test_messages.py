@@ -18,7 +18,13 @@ BEATS = st.builds(
 )
 
 
-@given(st.none() | BEATS, st.booleans(), st.booleans(), st.integers(0, 99), st.text(max_size=9))
+@given(
+    st.none() | BEATS,
+    st.none() | st.booleans(),
+    st.booleans(),
+    st.integers(0, 99),
+    st.text(max_size=9),
+)
 def test_report_is_read_as_it_was_written(beats, playing, aligned, peers, problem):
     report = ClockReport(beats, playing, aligned, peers, problem)
     assert ClockReport.decode(report.encode()) == report

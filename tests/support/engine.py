@@ -168,13 +168,15 @@ class FakeClocks:
         if self.refused:
             raise ValueError(self.refused)
 
-    def open(self, source: str, tempo: float, on_change: Callable[[], None]) -> FakeClock:
-        del tempo
+    def open(
+        self, source: str, tempo: float, beats: Any, on_change: Callable[[], None]
+    ) -> FakeClock:
+        del tempo, beats
         self.check(source)
         return self.opened.setdefault(source, FakeClock(source, on_change))
 
     def open_output(self, port: str, on_change: Callable[[], None]) -> FakeClock:
-        return self.open(port, 120.0, on_change)
+        return self.open(port, 120.0, None, on_change)
 
 
 class DrivenEngine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -214,3 +215,99 @@ def peer(jack: Jack, kind: str, client: str) -> Iterator[Peer]:
         yield program
     finally:
         program.end()
+
+
+CLOCK_PEER = """
+import collections, json, sys, time
+import jack
+from robojam.beats import Beats
+from robojam.clock.ticks import TickSchedule
+from robojam.ports.jack_midi import JackClock
+
+client = jack.Client(sys.argv[1], no_start_server=True)
+out = client.midi_outports.register("out")
+into = client.midi_inports.register("in")
+clock = JackClock(client)
+schedule, wanted, raw = TickSchedule(), [None], collections.deque()
+received = collections.deque()
+
+@client.set_process_callback
+def process(frames):
+    frames, began = clock.cycle()
+    for offset, data in into.incoming_midi_events():
+        received.append((began + offset / clock.rate, bytes(data).hex()))
+    out.clear_buffer()
+    while raw:
+        out.write_midi_event(0, raw.popleft())
+    beats = wanted[0]
+    if beats:
+        wanted[0] = None
+        schedule.set(Beats(*beats[:3]), time.perf_counter(), playing=beats[3])
+    earliest = 0
+    for at, message in schedule.take(began + (frames - 1) / clock.rate):
+        offset = round((at - began) * clock.rate) if at > began else 0
+        earliest = max(earliest, min(offset, frames - 1))
+        out.write_midi_event(earliest, message)
+
+client.activate()
+print("ready", flush=True)
+for line in sys.stdin:
+    name, _, value = line.strip().partition(" ")
+    if name == "send":
+        raw.append(bytes.fromhex(value))
+    elif name == "beats":
+        wanted[0] = json.loads(value)
+    else:
+        print(json.dumps([received.popleft() for _ in range(len(received))]), flush=True)
+"""
+
+
+class ClockPeer:
+    """Program at JACK that sends a MIDI clock to the frame, and receives one.
+
+    It sends by the schedule of robojam's own clock out, which other tests hold to its beats.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", CLOCK_PEER, name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "ready\n"
+        self._received: list[tuple[float, bytes]] = []
+
+    def _tell(self, text: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+
+    def beats(self, t: float, beat: float, tempo: float, *, playing: bool = True) -> None:
+        """Send the clock of these beats from now on: t is by time.perf_counter."""
+        self._tell(f"beats {json.dumps([t, beat, tempo, playing])}")
+
+    def send(self, message: bytes) -> None:
+        """Send a message."""
+        self._tell(f"send {message.hex()}")
+
+    @property
+    def received(self) -> list[tuple[float, bytes]]:
+        """The messages received so far, each with its instant by time.perf_counter."""
+        self._tell("received")
+        assert self.process.stdout is not None
+        new = json.loads(self.process.stdout.readline())
+        self._received += [(at, bytes.fromhex(data)) for at, data in new]
+        return self._received
+
+
+@contextmanager
+def clock_peer(name: str) -> Iterator[ClockPeer]:
+    """Run a program that sends and receives MIDI clocks at the JACK server of a test."""
+    program = ClockPeer(name)
+    try:
+        yield program
+    finally:
+        stop(program.process)
