@@ -37,7 +37,7 @@ PACKAGES = {
     "music": Row(1),
     "system": Row(0, lazily="ctypes"),
     "controls": Row(2),
-    "mixture": Row(1, "torch"),
+    "mixture": Row(1, "torch", lazily="h5py"),
     "wire": Row(3, "msgspec pythonosc"),
     "model": Row(3, "msgspec numpy safetensors torch"),
     "jam": Row(4, "msgspec"),

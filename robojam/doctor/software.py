@@ -19,7 +19,9 @@ from robojam.system.install import install_command
 
 #: Purposes of the extras, by name.
 _PURPOSES: Final = {
+    "examples": "examples/world_model.py",
     "fast": "faster steps",
+    "keras": "models of keras-mdn-layer",
     "net": "programs on the network",
     "posters": "pictures",
     "report": "report of evaluate",

@@ -17,10 +17,12 @@ except ModuleNotFoundError as error:
 from robojam.mixture.checking import checked
 from robojam.mixture.clusters import Scaling
 from robojam.mixture.distribution import COLD, Mixture, Reduction
+from robojam.mixture.keras_models import from_keras, head_from_keras
 from robojam.mixture.layer import MixtureLayer
-from robojam.mixture.layout import FLOOR, Covariance, width
+from robojam.mixture.layout import FLOOR, Activation, Covariance, width
+from robojam.mixture.recurrent import Recurrent
 
 __all__ = [
-    "COLD", "FLOOR", "Covariance", "Mixture", "MixtureLayer", "Reduction", "Scaling", "checked",
-    "width",
+    "COLD", "FLOOR", "Activation", "Covariance", "Mixture", "MixtureLayer", "Recurrent",
+    "Reduction", "Scaling", "checked", "from_keras", "head_from_keras", "width",
 ]  # fmt: skip

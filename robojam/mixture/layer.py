@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,15 @@ from torch import Tensor, nn
 from robojam.mixture.checking import check_finite, is_checking
 from robojam.mixture.clusters import clusters, finite_targets
 from robojam.mixture.distribution import Mixture
-from robojam.mixture.layout import Covariance, make_layout, width, without_floor
+from robojam.mixture.layout import (
+    Activation,
+    Covariance,
+    elu_log_scale,
+    elu_raw,
+    make_layout,
+    width,
+    without_floor,
+)
 
 
 class MixtureLayer(nn.Module):
@@ -18,8 +27,9 @@ class MixtureLayer(nn.Module):
 
     The means are initialised from a unit normal, so that the components differ from the
     first step on; `spread_means` spreads them over the targets instead. What the layer
-    computes is not checked for NaN: `checked` does that. Raises ValueError for sizes or a
-    covariance that cannot be a mixture.
+    computes is not checked for NaN: `checked` does that. activation is how numbers become
+    standard deviations: "elu" is that of keras-mdn-layer. Raises ValueError for sizes or a
+    covariance that cannot be a mixture, and for another activation.
     """
 
     def __init__(
@@ -29,12 +39,19 @@ class MixtureLayer(nn.Module):
         components: int,
         *,
         covariance: Covariance = "full",
+        activation: Activation = "exp",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         size = width(dims, components, covariance)
+        if activation not in get_args(Activation):
+            kinds = ", ".join(get_args(Activation))
+            raise ValueError(f"an activation is one of {kinds}, not {activation!r}")
+        if activation == "elu" and covariance == "correlated":
+            raise ValueError("elu is for other covariances than correlated: full is for any")
         self.dims, self.components, self.covariance = dims, components, covariance
+        self.activation = activation
         self.linear = nn.Linear(features, size, device=device, dtype=dtype)
         with torch.no_grad():
             self.linear.weight.mul_(0.5)
@@ -53,6 +70,10 @@ class MixtureLayer(nn.Module):
             check_finite("a mixture layer's linear.weight", linear.weight)
             check_finite("a mixture layer's linear.bias", linear.bias)
         numbers = linear(features)
+        if self.activation == "elu":
+            layout = make_layout(self.dims, self.components, self.covariance)
+            logits, loc, raw, lower = layout.split(numbers)
+            return Mixture(logits, loc, elu_log_scale(raw), lower, validate_args=False)
         return Mixture.from_parameters(numbers, self.dims, self.covariance, validate_args=False)
 
     @torch.no_grad()
@@ -75,10 +96,12 @@ class MixtureLayer(nn.Module):
         logits, loc, raw, lower = layout.split(bias)
         logits.copy_(shares.log())
         loc.copy_(means)
-        raw.copy_(without_floor(log_scale.to(bias.dtype)))
+        inverse = elu_raw if self.activation == "elu" else without_floor
+        raw.copy_(inverse(log_scale.to(bias.dtype)))
         if lower is not None:
             lower.zero_()
 
     def extra_repr(self) -> str:
         """Return the arguments that torch shows when the layer is printed."""
-        return f"dims={self.dims}, components={self.components}, covariance={self.covariance!r}"
+        text = f"dims={self.dims}, components={self.components}, covariance={self.covariance!r}"
+        return text if self.activation == "exp" else f"{text}, activation={self.activation!r}"

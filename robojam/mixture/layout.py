@@ -16,6 +16,7 @@ The covariance of a component is of one of four kinds:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
@@ -28,6 +29,13 @@ FLOOR = -7.0
 _FLOOR = torch.tensor(FLOOR)
 
 Covariance = Literal["spherical", "diagonal", "full", "correlated"]
+
+#: How a layer's number a becomes a standard deviation s: ``exp``, log s = a with a soft lower
+#: bound at FLOOR; ``elu``, s = elu(a) + 1 + KERAS_EPSILON, as in keras-mdn-layer.
+Activation = Literal["exp", "elu"]
+
+#: What keras-mdn-layer adds to a standard deviation.
+KERAS_EPSILON = 1e-7
 
 
 class Parts(NamedTuple):
@@ -93,6 +101,18 @@ def without_floor(log_scale: Tensor) -> Tensor:
     """Return the numbers whose log s above FLOOR this is; what is near FLOOR is raised."""
     above = log_scale.clamp(min=FLOOR + 0.1)
     return above + torch.log1p(-torch.exp(FLOOR - above))
+
+
+def elu_log_scale(raw: Tensor) -> Tensor:
+    """Return log s for s = elu(raw) + 1 + KERAS_EPSILON, exactly also where s is small."""
+    below = torch.logaddexp(raw, torch.full_like(raw, math.log(KERAS_EPSILON)))
+    return torch.where(raw < 0, below, torch.log1p(raw.clamp(min=0) + KERAS_EPSILON))
+
+
+def elu_raw(log_scale: Tensor) -> Tensor:
+    """Return the numbers of which `elu_log_scale` makes log s; the smallest s are raised."""
+    scale = (log_scale.exp() - KERAS_EPSILON).clamp(min=KERAS_EPSILON)
+    return torch.where(scale < 1, scale.log(), scale - 1)
 
 
 def width(dims: int, components: int, covariance: Covariance = "full") -> int:

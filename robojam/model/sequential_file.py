@@ -1,7 +1,7 @@
 """Files of mixture density networks: safetensors, with the layers as metadata.
 
-A file holds a chain of linear layers, activations and mixture layers, and describes them: to
-load it one needs to know nothing about it. Recurrent models over events are in
+A file holds a chain of linear and recurrent layers, activations and mixture layers, and
+describes them: to load it one needs to know nothing about it. Models over events are in
 robojam.model.mdrnn.
 """
 
@@ -14,7 +14,7 @@ import msgspec
 import torch
 from torch import nn
 
-from robojam.mixture import Covariance, MixtureLayer
+from robojam.mixture import Activation, Covariance, MixtureLayer, Recurrent
 from robojam.mixture.checking import check_finite
 from robojam.model.event import MAX_SIZE
 from robojam.model.file import ModelFileError, Shape, read_description, read_tensors, write
@@ -55,9 +55,16 @@ class _Mixture(msgspec.Struct, tag="mixture", frozen=True, forbid_unknown_fields
     dims: Size
     components: Size
     covariance: Covariance
+    activation: Activation = "exp"
 
 
-_Layer = _Linear | _Activation | _Dropout | _LayerNorm | _Mixture
+class _Recurrent(msgspec.Struct, tag="recurrent", frozen=True, forbid_unknown_fields=True):
+    inputs: Size
+    units: Size
+    last: bool = False
+
+
+_Layer = _Linear | _Activation | _Dropout | _LayerNorm | _Mixture | _Recurrent
 
 
 class NetworkDescription(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +134,10 @@ def _describe(layer: nn.Module) -> _Layer:
     """Return a layer's description. Raises ValueError for one that a file cannot hold."""
     if type(layer) is MixtureLayer:
         linear = layer.linear
-        return _Mixture(linear.in_features, layer.dims, layer.components, layer.covariance)
+        sizes = linear.in_features, layer.dims, layer.components
+        return _Mixture(*sizes, layer.covariance, layer.activation)
+    if type(layer) is Recurrent:
+        return _Recurrent(layer.features, layer.units, layer.last)
     if type(layer) is nn.Linear:
         return _Linear(layer.in_features, layer.out_features, layer.bias is not None)
     if type(layer) is nn.Dropout:
@@ -144,8 +154,8 @@ def _describe(layer: nn.Module) -> _Layer:
             return _Activation(name)
     plain = ", ".join(kind.__name__ for kind in ACTIVATIONS.values())
     raise ValueError(
-        f"a network's file cannot hold {layer}: its layers are Linear, MixtureLayer, Dropout, "
-        f"LayerNorm and {plain} without options"
+        f"a network's file cannot hold {layer}: its layers are Linear, Recurrent, "
+        f"MixtureLayer, Dropout, LayerNorm and {plain} without options"
     )
 
 
@@ -158,7 +168,9 @@ def _build_all(description: NetworkDescription) -> nn.Sequential:
 def _build(layer: _Layer) -> nn.Module:
     if isinstance(layer, _Mixture):
         sizes = layer.inputs, layer.dims, layer.components
-        return MixtureLayer(*sizes, covariance=layer.covariance)
+        return MixtureLayer(*sizes, covariance=layer.covariance, activation=layer.activation)
+    if isinstance(layer, _Recurrent):
+        return Recurrent(layer.inputs, layer.units, last=layer.last)
     if isinstance(layer, _Linear):
         return nn.Linear(layer.inputs, layer.outputs, bias=layer.bias)
     if isinstance(layer, _Dropout):

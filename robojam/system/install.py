@@ -14,6 +14,9 @@ from robojam.system.shell import quote
 EXTRAS: Final = {
     "aalink": "link",
     "aiohttp": "web",
+    "cma": "examples",
+    "gymnasium": "examples",
+    "h5py": "keras",
     "jack": "jack",
     "matplotlib": "posters",
     "sklearn": "report",
