@@ -19,7 +19,7 @@ from robojam.system.install import install_command
 
 #: Purposes of the extras, by name.
 _PURPOSES: Final = {
-    "examples": "examples/world_model.py",
+    "examples": "the larger examples",
     "fast": "faster steps",
     "keras": "models of keras-mdn-layer",
     "net": "programs on the network",
