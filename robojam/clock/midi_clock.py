@@ -148,6 +148,7 @@ class MidiClock:
         self._differences: deque[float] = deque(maxlen=_DIFFERENCES)
         self._signs = 0  # ticks in a row that were early (negative) or late
         self._before: tuple[_Filter, int] | None = None  # filter and index before these
+        self._after_gap: list[float] = []  # ticks that came after a gap, not yet counted
         self._gaps = 0  # in a row
         self._fresh = False  # whether the tempo is to be found again
         self._accepted = 0  # of the first clock in a row, where there are two
@@ -162,6 +163,8 @@ class MidiClock:
 
     def resume(self) -> None:
         """Go on (Continue) at the song position with the next tick."""
+        if self._after_gap and self._filter is not None:
+            self._end_gap(self._filter)
         self.playing = self.aligned = True
         self._next_index = self._song
         if self.problem in (Problem.TWO, Problem.RANGE):
@@ -191,10 +194,9 @@ class MidiClock:
             self._follow_first(t, kalman)
         elif self.problem is Problem.RANGE:
             self._await_range(t)
-        elif gap > max(_GAP * kalman.period, _GAP_JITTER * self.jitter):
-            self._bridge(t, kalman)
+        elif self._after_gap or gap > max(_GAP * kalman.period, _GAP_JITTER * self.jitter):
+            self._bridge(t, kalman, gap)
         else:
-            self._gaps = 0
             self._count()
             self._times.append(t)
             self._estimate_jitter()
@@ -281,25 +283,34 @@ class MidiClock:
         kalman.ramp = 0.0
         self._index = index
 
-    def _bridge(self, t: float, kalman: _Filter) -> None:
-        """Take the first tick after a gap."""
-        missing = max(0, round((t - kalman.predict()) / kalman.period))
-        self._gaps += 1
-        slow = self._gaps >= _GAPS
-        if self.problem is Problem.STOPPED or missing > _BRIDGED or slow:
-            self._gaps = 0
-            self._find_tempo()
-            self._collect(t, math.inf)
-            return
+    def _bridge(self, t: float, kalman: _Filter, gap: float) -> None:
+        """Take a tick after a gap: how many are missing, several of them tell together."""
+        if gap > _GAP * kalman.period:
+            self._gaps += 1
+            if self.problem is Problem.STOPPED or self._gaps >= _GAPS:
+                self._after_gap.clear()
+                self._gaps = 0
+                self._find_tempo()
+                self._collect(t, math.inf)
+                return
+        self._after_gap.append(t)
+        if len(self._after_gap) >= _IN_A_ROW:
+            self._end_gap(kalman)
+
+    def _end_gap(self, kalman: _Filter) -> None:
+        """Count the ticks that are missing, and those that came after them."""
+        times = self._after_gap
+        late = fmean(t - kalman.t - (n + 1) * kalman.period for n, t in enumerate(times))
         kalman.ramp = 0.0
-        for _ in range(missing):
+        for _ in range(round(late / kalman.period)):
             self._count()
             kalman.skip()
-        self._count()
+        for t in times:
+            self._count()
+            kalman.step(t, self.jitter)
         self._times.clear()
-        self._times.append(t)
-        self._signs = 0
-        kalman.step(t, self.jitter)
+        self._times.extend(times)
+        self._after_gap, self._signs, self._gaps = [], 0, 0
 
     def _estimate_jitter(self) -> None:
         if len(self._times) >= 3:

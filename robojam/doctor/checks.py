@@ -25,6 +25,7 @@ CHECKS: Final = (
     Check("gpu", "robojam.doctor.compute", "check_gpu", 30.0),
     Check("audio", "robojam.doctor.audio", "check_audio"),
     Check("midi", "robojam.doctor.midi", "check_midi", 15.0),
+    Check("beat", "robojam.doctor.midi", "check_beat", 15.0),
     Check("display", "robojam.doctor.display", "check_display"),
     Check("osc-in", "robojam.doctor.sockets", "check_osc_in"),
     Check("tuio-in", "robojam.doctor.sockets", "check_tuio_in"),

@@ -1,9 +1,12 @@
-"""Check of the MIDI ports: they can be listed, and those that are asked for are there."""
+"""Checks of the MIDI ports and of the clock: what is asked for is there."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from robojam.config.options import Options
 from robojam.doctor.finding import Finding, ok, problem, warning
+from robojam.ports.clock_port import ClockError, ClockPorts
 from robojam.ports.midi_client import MidiError, list_ports
 from robojam.wire.midi.port_names import matches
 from robojam.wire.midi.styles import parse_port
@@ -14,7 +17,12 @@ _SHOWN = 3
 
 def check_midi(options: Options) -> Finding:
     """List the MIDI ports, and look for those of the options."""
-    asked = {"in": options.midi_in, "out": options.midi_out}
+    settings = options.settings()
+    kind, _, port = settings.clock.partition(":")
+    asked = {
+        "in": options.midi_in + ((port,) if kind == "midi" and port else ()),
+        "out": options.midi_out + ((settings.clock_out,) if settings.clock_out else ()),
+    }
     try:
         listed = list_ports()
     except MidiError as error:
@@ -34,6 +42,18 @@ def check_midi(options: Options) -> Finding:
             "plug it in and switch it on; a jam takes it as soon as it is there",
         )
     return ok(found)
+
+
+def check_beat(options: Options) -> Finding:
+    """Look whether the clock whose beats a jam keeps to can be used."""
+    source = options.settings().clock
+    try:
+        ClockPorts(options.midi_in).check(source)
+    except ClockError as error:
+        return problem(str(error))
+    there = find_spec("aalink") is not None
+    link = "Link can be used" if there else "Link needs the extra link"
+    return ok(f"clock {source}; {link}")
 
 
 def _named(names: list[str]) -> str:

@@ -13,6 +13,7 @@ from robojam.doctor.checks import CHECKS
 from robojam.doctor.runner import run_checks
 from robojam.doctor.tools import Output
 from robojam.player.devices import DeviceError
+from robojam.ports import clock_port
 from robojam.ports.midi_client import MidiError
 from robojam.sound.device import BufferInfo, Device, NoSoundError
 
@@ -118,6 +119,9 @@ PORTS = {"in": ["LinnStrument", "Foot", "c", "d", "e"], "out": ["Surge XT"]}
         ({"in": [], "out": []}, {}, "ok", "in: no port; out: no port"),
         (PORTS, {"midi_in": ("linn/pedal",), "midi_out": ("virtual:x",)}, "ok", "in: Linn"),
         (PORTS, {"midi_out": ("Minilogue/scale",)}, "warning", "not there: output Minilogue."),
+        (PORTS, {"controls": {"clock": "midi:linn"}}, "ok", "in: Linn"),
+        (PORTS, {"controls": {"clock": "midi:drums"}}, "warning", "not there: input drums."),
+        (PORTS, {"controls": {"clock_out": "TR-8S"}}, "warning", "not there: output TR-8S."),
         (MidiError("no rtmidi"), {}, "warning", "no rtmidi"),
         (MidiError("no rtmidi"), {"midi_in": ("linn",)}, "problem", "no rtmidi"),
     ],
@@ -190,6 +194,23 @@ def test_display_is_named_with_its_size(monkeypatch):
 
 @pytest.mark.peer
 @pytest.mark.skipif(missing() is not None, reason=missing() or "")
+@pytest.mark.parametrize(
+    ("clock", "installed", "status", "text"),
+    [
+        ("off", False, "ok", "clock off; Link needs the extra link"),
+        ("internal", True, "ok", "clock internal; Link can be used"),
+        ("link", True, "ok", "clock link; Link can be used"),
+        ("link", False, "problem", "Ableton Link needs aalink, which is not installed: "),
+        ("jack", False, "problem", "JACK's transport needs jack, which is not installed: "),
+    ],
+)
+def test_clock_that_is_asked_for_can_be_used(monkeypatch, clock, installed, status, text):
+    for module in (midi, clock_port):
+        monkeypatch.setattr(module, "find_spec", lambda _: installed or None)
+    found = midi.check_beat(Options(controls={"clock": clock}))
+    assert (found.status, found.found.startswith(text)) == (status, True), found
+
+
 def test_jack_has_sound_and_midi_ports(monkeypatch):
     with running(monkeypatch, period=256) as jack, peer(jack, "in", "Surge"):
         sound = checked("audio", monkeypatch, {})

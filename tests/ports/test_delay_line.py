@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robojam.jam.events import ControlChanged, TouchPlayed, TurnChanged
+from robojam.jam.events import BeatCame, ControlChanged, TouchPlayed, TurnChanged
 from robojam.ports.delay_line import DelayLine
 from robojam.touch import Phase, Touch
 
@@ -108,3 +108,14 @@ def test_nothing_is_lost_and_the_machine_stays_in_order(steps, lag):
     line.advance(t + 2 * lag)
     assert [e for e in line.events if e.touch.who == "ai"] == machine
     assert len(line.events) == len(steps)
+
+
+def test_beat_waits_as_what_the_machine_plays():
+    got = []
+    line = DelayLine(lambda event, at: got.append((event, at)), 0.04)
+    beat = BeatCame(1.0, 3.0, 120.0, 4)
+    line.handle(beat, 1.0)
+    line.advance(1.03)
+    assert got == []
+    line.advance(1.05)
+    assert got == [(beat, 1.04)]
