@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -214,7 +215,7 @@ def measure_out(period: int, minutes: float) -> dict[str, Any]:
     middle = statistics.median(errors)
     tenth = max(1, len(errors) // 10)
     drift = statistics.median(errors[-tenth:]) - statistics.median(errors[:tenth])
-    gaps = [b - a for a, b in zip(ticks, ticks[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(ticks)]
     return {
         "minutes": minutes,
         "ticks": len(ticks),
