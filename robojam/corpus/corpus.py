@@ -67,7 +67,8 @@ LINES = ("line", "lines")
 class CorpusError(ValueError):
     """A file without performances that can be read; the text says which, why, what to do."""
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: object, reason: str) -> None:
+        """Make an error of a file; path is its path, or its name."""
         super().__init__(f"{path}: {reason}")
 
 
@@ -306,7 +307,7 @@ def with_inferred_phases(touches: Floats, lengths: Integers, name: str, source: 
     return Corpus(events, lengths, TOUCH, name, source=source, inferred=len(touches))
 
 
-def check_flags(path: Path, corpus: Corpus) -> Corpus:
+def check_flags(path: object, corpus: Corpus) -> Corpus:
     """Return a corpus whose last column is 0, 1 or NaN. Raises CorpusError otherwise."""
     for start, events in iterate_blocks(corpus.events):
         flags = events[:, -1]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from robojam.corpus.corpus import TOUCH, Corpus, write
+from robojam.corpus.formats.tables import microjam_table
 from robojam.export import html, midi_file, poster, wav
 from robojam.sessions import library
 from robojam.sessions.session import Session, encode, encode_header
@@ -55,12 +56,7 @@ def write_csv(sessions: Sequence[Session], path: Path) -> list[Path]:
         for who, (begins, rows) in parts.items():
             file = to if len(parts) == 1 else to.with_stem(f"{to.stem}-{who}")
             times = begins + np.cumsum(rows[:, 2])
-            lines = ["time,x,y,z,moving"]  # pandas takes a space before a name as part of it
-            lines += [
-                f"{t!r}, {x!r}, {y!r}, {_PRESSURE!r}, {moving:.0f}"
-                for t, (x, y, _, moving) in zip(times.tolist(), rows.tolist(), strict=True)
-            ]
-            tables[file] = "\n".join(lines) + "\n"
+            tables[file] = microjam_table(times.tolist(), rows.tolist(), pressure=_PRESSURE)
     with ExitStack() as stack:
         for file, table in tables.items():
             stack.enter_context(atomic_write(file)).write_bytes(table.encode())

@@ -31,7 +31,7 @@ from robojam.model.features import (
     summarise,
     summary_count,
 )
-from robojam.player.reference import COLD, LONGEST, Network, RandomNumbers, Sampling
+from robojam.player.reference import LONGEST, Network, RandomNumbers, Sampling, is_cold
 from robojam.player.state_layout import StateLayout, aligned
 
 #: Most columns of a block of weights.
@@ -102,15 +102,18 @@ class BatchStepper:
         drawn: list[list[float]] = self.sample_rows(rows, numbers, **sampling).tolist()
         return drawn
 
-    def feed_rows(self, rows: Floats, events: Floats, *, heard: bool = False) -> None:
+    def feed_rows(self, rows: Floats, events: Floats, *, heard: bool | Floats = False) -> None:
         """Advance N rows, in place, by an event (N, C) each.
 
-        heard is whether humans played them, and not the voices themselves.
+        heard is whether humans played them, and not the voices themselves; or (N, 1), with 1
+        where they did and 0 elsewhere.
         """
         n = self._units
         for start in range(0, len(rows), MAX_BATCH):
             x = rows[start : start + MAX_BATCH]
-            self._features.feed(x, events[start : start + MAX_BATCH], heard=heard)
+            batch = slice(start, start + MAX_BATCH)
+            by_humans = heard if isinstance(heard, bool) else heard[batch]
+            self._features.feed(x, events[batch], heard=by_humans)
             z = self._z[: len(x)]
             opened, candidate = z[:, : 3 * n], z[:, 3 * n :]
             input_gate, forget_gate, output_gate = (z[:, i * n : i * n + n] for i in range(3))
@@ -127,24 +130,35 @@ class BatchStepper:
                 np.multiply(candidate, output_gate, out=x[:, layer.writes])
 
     def sample_rows(
-        self, rows: Floats, numbers: RandomNumbers, *, temperature: float, spread: float
+        self,
+        rows: Floats,
+        numbers: RandomNumbers,
+        *,
+        temperature: float | Floats,
+        spread: float | Floats,
     ) -> Floats:
-        """Draw the next event (N, C) of N rows, given random numbers (N, factors + C)."""
+        """Draw the next event (N, C) of N rows, given random numbers (N, factors + C).
+
+        temperature and spread may be arrays (N, 1), the temperatures then at least COLD.
+        """
         numbers, layout, split = np.asarray(numbers, np.float32), self.layout, len(self._heads)
+        inverse = None if is_cold(temperature) else np.asarray(1 / temperature, np.float32)
+        deviations = np.asarray(spread, np.float32)
         drawn = np.empty((len(rows), self._columns), np.float32)
         for start in range(0, len(rows), MAX_BATCH):
             batch = slice(start, start + MAX_BATCH)
             x, values, trunk = rows[batch], drawn[batch], self._trunk[: len(rows[batch])]
             _product(x[:, layout.head_input], self._trunk_weight, trunk)
-            z = numbers[batch, split:] * np.float32(spread)
+            z = numbers[batch, split:] * _rows_of(deviations, batch)
+            coldness = None if inverse is None else _rows_of(inverse, batch)
             last = x[:, layout.position]
             now, before = x[:, layout.velocity], x[:, layout.previous_velocity]
             for i, head in enumerate(self._heads):
                 u = numbers[batch, i : i + 1]
                 if head.factor.kind == "flag":
-                    values[:, head.columns] = unit = head.flag(trunk, u, temperature)
+                    values[:, head.columns] = unit = head.flag(trunk, u, coldness)
                 else:
-                    component = head.choose(trunk, u, temperature)
+                    component = head.choose(trunk, u, coldness)
                     unit = head.unit(component, z[:, head.columns])
                     if head.moves:
                         unit += head.motion(component, values, now, before)
@@ -189,7 +203,7 @@ class _Features:
         self._event, self._summary = event, summary_count(event)
         self._features = slice(self._summary, layout.features.stop)
 
-    def feed(self, x: Floats, values: Floats, *, heard: bool) -> None:
+    def feed(self, x: Floats, values: Floats, *, heard: bool | Floats) -> None:
         """Move rows to an event each, and write the event's features into them."""
         f, position = values[:, self._columns], self._position
         last = x[:, self._layout.position].copy() if self._summary else None
@@ -255,29 +269,31 @@ class _BatchHead:
         out += self._bias
         return out
 
-    def flag(self, trunk: Floats, u: Floats, temperature: float) -> Floats:
-        """Draw a flag (V, 1), 0 or 1."""
+    def flag(self, trunk: Floats, u: Floats, coldness: Floats | None) -> Floats:
+        """Draw a flag (V, 1), 0 or 1.
+
+        coldness is 1 / temperature, of no dimension or (V, 1); None at temperature 0.
+        """
         logit = self._output(trunk)
-        if temperature < COLD:
+        if coldness is None:
             np.greater(logit, 0.0, out=logit)
             return logit
-        logit *= np.float32(0.5 / temperature)
+        logit *= _HALF * coldness
         np.tanh(logit, out=logit)
         logit *= _HALF
         logit += _HALF
         np.less(u, logit, out=logit)
         return logit
 
-    def choose(self, trunk: Floats, u: Floats, temperature: float) -> Floats:
-        """Choose a component by its weight; return its numbers (V, ·)."""
+    def choose(self, trunk: Floats, u: Floats, coldness: Floats | None) -> Floats:
+        """Choose a component by its weight; return its numbers (V, ·). See `flag`."""
         out = self._output(trunk)
         logits = out[:, : self._k]
-        if temperature < COLD:
+        if coldness is None:
             chosen = logits.argmax(1)
         else:
             logits -= np.maximum.reduce(logits, axis=1, keepdims=True)
-            if temperature != 1.0:
-                logits *= np.float32(1 / temperature)
+            logits *= coldness
             cumulative = np.add.accumulate(np.exp(logits, out=logits), axis=1)
             reached = u * cumulative[:, -1:] >= cumulative[:, :-1]
             chosen = np.add.reduce(reached, axis=1, dtype=np.intp)
@@ -329,6 +345,11 @@ class _BatchHead:
             np.maximum(drawn, np.float32(-LONGEST), out=drawn)
             np.exp(drawn, out=drawn)
         return drawn
+
+
+def _rows_of(values: Floats, rows: slice) -> Floats:
+    """Return the rows of values (N, 1); values of no dimension stand for every row."""
+    return values[rows] if values.ndim else values
 
 
 def _blocks(weight: Floats) -> Floats:

@@ -7,33 +7,29 @@ has had, and not on the takes generated beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robojam.controls import CONTROLS
-from robojam.jam.dwell import REDRAWS, DwellLimiter
 from robojam.model.features import Floats
 from robojam.model.file import ModelFile, ModelFileError
+from robojam.player.batch_generator import BatchGenerator, Take, Touches
 from robojam.player.motifs import heard_in
 from robojam.player.planner import PhraseRequest
 from robojam.player.player import TOUCH_COLUMNS, ModelPlayer
 from robojam.player.random_streams import RandomStreams
-from robojam.player.reference import Network, RecurrentState, Sampling
-from robojam.touch import MAX_DT, MIN_DT
+from robojam.player.reference import Network, RecurrentState
+
+__all__ = ["TakePlanner", "Touches", "generate", "listen"]
 
 _Doubles = NDArray[np.float64]
-#: Touches (n, 4), whose times need 64 bits.
-Touches = _Doubles
-_Indices = NDArray[np.intp]
-_Draw = Callable[[RecurrentState, _Indices, int, int], Floats]
 
-#: Most draws of a first touch that would come too early or too late.
-_TRIES = 256
 #: Takes that are planned at once.
-_PLANNED = 32
+_PLANNED: Final = 32
 
 
 def generate(
@@ -64,128 +60,92 @@ def generate(
     is to follow.
     """
     player = ModelPlayer(file)
-    network = player.network
-    half: Floats = np.array(file.event.noise, np.float32)
-    half /= 2
     follow = _dial("follow", follow, plans=player.plans)
     memory = _dial("memory", memory, plans=player.plans)
-    if follow or memory:
-        if not player.plans:
-            raise ModelFileError(
-                f"{file.path} has no matcher, which follow and memory need: "
-                "robojam train --matcher-only adds one"
-            )
-        sampling: Sampling = {"temperature": temperature, "spread": spread}
-        player.set_sampling(**sampling)
-        random = RandomStreams(
-            len(performances), uniform=len(file.event.factors), normal=len(TOUCH_COLUMNS)
+    if (follow or memory) and not player.plans:
+        raise ModelFileError(
+            f"{file.path} has no matcher, which follow and memory need: "
+            "robojam train --matcher-only adds one"
         )
-        random.seed(seed)
-        limits = np.broadcast_to(seconds, len(performances))
-        dials = {"follow": follow, "memory": memory}
-        return _planned(player, performances, random, half, silences, limits, **dials)
-    longest = float(np.max(seconds, initial=0.0))
-    state = listen(network, performances, half)
-    count, factors = len(performances), len(file.event.factors)
-    random = RandomStreams(count, uniform=factors, normal=len(TOUCH_COLUMNS))
-    random.seed(seed)
+    count = len(performances)
+    limits = np.broadcast_to(seconds, count).tolist()
+    waits = np.zeros(count) if silences is None else silences
+    takes = [
+        Take(
+            call=np.asarray(performance, np.float64),
+            seconds=limits[number],
+            seed=seed,
+            number=number,
+            temperature=temperature,
+            spread=spread,
+            silence=float(waits[number]),
+        )
+        for number, performance in enumerate(performances)
+    ]
+    if follow or memory:
+        planner = TakePlanner(player)
+        for start in range(0, count, _PLANNED):
+            for _ in planner.plan(takes[start : start + _PLANNED], follow, memory):
+                pass
+    else:
+        generator, waiting = BatchGenerator(player.network), deque(takes)
+        while waiting or len(generator):
+            while waiting and generator.room:
+                generator.add(waiting.popleft())
+            if any(take.overflowed for take in generator.step()):
+                raise ModelFileError(f"{file.path} cannot be played: its numbers overflow")
+    return [take.array() for take in takes]
 
-    def draw(state: RecurrentState, takes: _Indices, step: int, attempt: int = 0) -> Floats:
-        """Draw a step of some takes, which has been drawn that many times before."""
-        if attempt:
-            numbers = random.redrawn(takes, step, attempt)
-        else:
-            numbers = random.rows(takes, np.full(len(takes), step))
-        uniform, gauss = numbers[:, :factors], numbers[:, factors:]
-        drawn: Floats
-        with np.errstate(over="ignore", invalid="ignore"):
-            drawn = network.sample(
-                state, uniform, gauss, temperature=temperature, spread=spread
+
+class TakePlanner:
+    """Planner of takes: as answers to their calls, phrase by phrase where they are long."""
+
+    def __init__(self, player: ModelPlayer) -> None:
+        """Plan with a player that plans; its own voices are not touched."""
+        self._player = player
+        event = player.file.event
+        self._half: Floats = np.array(event.noise, np.float32)
+        self._half /= 2
+        self._streams = RandomStreams(1, uniform=len(event.factors), normal=len(TOUCH_COLUMNS))
+
+    def plan(self, takes: Sequence[Take], follow: float, memory: float) -> Iterator[None]:
+        """Plan takes of one seed and one sampling, in steps of some milliseconds at most."""
+        player, half = self._player, self._half
+        motifs = [heard_in(take.call) if memory else None for take in takes]
+        left = {i: take.seconds for i, take in enumerate(takes)}
+        while left:
+            chosen = list(left)
+            heard = [np.concatenate([takes[i].call, takes[i].array()]) for i in chosen]
+            requests = [
+                PhraseRequest(
+                    voice=takes[i].number,
+                    count=len(takes[i].touches),
+                    call=takes[i].call,
+                    down=len(heard[n]) > 0,
+                    earliest=0.0 if takes[i].touches else takes[i].silence,
+                    seconds=left[i],
+                    motifs=motifs[i],
+                )
+                for n, i in enumerate(chosen)
+            ]
+            state = yield from _listening(player.network, heard, half)
+            first = takes[0]
+            player.set_sampling(temperature=first.temperature, spread=first.spread)
+            self._streams.seed(first.seed)
+            plan = player.plan_phrases(
+                requests, state, self._streams, follow=follow, memory=memory
             )
-        if not np.isfinite(drawn).all():
-            raise ModelFileError(f"{file.path} cannot be played: its numbers overflow")
-        return drawn
-
-    steps: list[tuple[_Indices, Touches]] = []  # which takes, and their touches
-    takes = np.arange(count)
-    time = np.zeros(count)
-    landed = np.array([len(part) > 0 for part in performances], bool)
-    limiters = [DwellLimiter() for _ in performances]
-    for step in range(int(longest / MIN_DT) + 1):  # no take has more
-        if not len(takes):
-            break
-        drawn = draw(state, takes, step)
-        if not step:
-            earliest = half[2] + (np.zeros(count) if silences is None else silences)
-            _delay_first_touches(drawn, state, draw, earliest, longest + half[2])
-        touches = _played(drawn, half)
-        for attempt in range(1, REDRAWS + 1):
-            rows = _dwelling(limiters, takes, time, touches)
-            if not len(rows):
-                break
-            drawn[rows] = draw(state.rows(rows), takes[rows], step, attempt)
-            touches[rows] = _played(drawn[rows], half)
-        touches[:, 3] *= landed[takes]  # only a finger that is down slides
-        time[takes] += touches[:, 2]
-        _update_limiters(limiters, takes, time, touches)
-        on = time[takes] < longest
-        if not on.all():
-            takes, touches, state = takes[on], touches[on], state.rows(on)
-        landed[takes] = True
-        steps.append((takes, touches))
-        if len(takes):
-            state = network.feed(state, touches.astype(np.float32) + half, heard=False)
-    whole = _by_take(steps, count)
-    return whole if np.ndim(seconds) == 0 else _cut(whole, np.asarray(seconds))
-
-
-def _planned(
-    player: ModelPlayer,
-    performances: Sequence[NDArray[Any]],
-    random: RandomStreams,
-    half: Floats,
-    silences: _Doubles | None,
-    seconds: _Doubles,
-    *,
-    follow: float,
-    memory: float,
-) -> list[Touches]:
-    """Return takes that are planned, phrase by phrase where they are longer than a plan."""
-    takes: list[Touches] = [np.empty((0, len(TOUCH_COLUMNS))) for _ in performances]
-    motifs = [heard_in(performance) for performance in performances] if memory else []
-    left = dict(enumerate(seconds.tolist()))
-    while left:
-        chosen = list(left)[:_PLANNED]
-        heard = [np.concatenate([performances[i], takes[i]]) for i in chosen]
-        requests = [
-            PhraseRequest(
-                voice=i,
-                count=len(takes[i]),
-                call=performances[i],
-                down=len(heard[n]) > 0,
-                earliest=0.0 if silences is None or len(takes[i]) else float(silences[i]),
-                seconds=left[i],
-                motifs=motifs[i] if memory else None,
-            )
-            for n, i in enumerate(chosen)
-        ]
-        state = listen(player.network, heard, half)
-        plan = player.plan_phrases(requests, state, random, follow=follow, memory=memory)
-        while not plan.step():
-            pass
-        for i, phrase in zip(chosen, plan.touches(), strict=True):
-            touches = np.array([[p.x, p.y, p.dt, p.moving] for p in phrase], np.float64)
-            takes[i] = np.concatenate([takes[i], touches.reshape(-1, len(TOUCH_COLUMNS))])
-            left[i] = float(seconds[i] - takes[i][:, 2].sum())
-            if left[i] <= 0 or not len(touches):
-                del left[i]
-    return _cut(takes, seconds)
-
-
-def _cut(takes: list[Touches], seconds: _Doubles) -> list[Touches]:
-    """Return the beginnings of takes, each shorter than its length."""
-    pairs = zip(takes, seconds, strict=True)
-    return [take[take[:, 2].cumsum() < limit] for take, limit in pairs]
+            while not plan.step():
+                yield
+                self._streams.seed(first.seed)  # others may have planned meanwhile
+            for i, phrase in zip(chosen, plan.touches(), strict=True):
+                take = takes[i]
+                take.touches += [[p.x, p.y, p.dt, float(p.moving)] for p in phrase]
+                left[i] = float(take.seconds - take.array()[:, 2].sum())
+                if left[i] <= 0 or not phrase:
+                    del left[i]
+                    on = take.array()[:, 2].cumsum() < take.seconds
+                    take.touches = take.array()[on].tolist()
 
 
 def _dial(name: str, given: float | None, *, plans: bool) -> float:
@@ -195,53 +155,6 @@ def _dial(name: str, given: float | None, *, plans: bool) -> float:
     return default if given is None else given
 
 
-def _played(drawn: Floats, half: Floats) -> Touches:
-    """Return touches (B, C) as they are played, within their limits."""
-    touches: Touches = (drawn - half).astype(np.float64)
-    touches[:, :2] = touches[:, :2].clip(0, 1)
-    touches[:, 2] = touches[:, 2].clip(MIN_DT, MAX_DT)
-    touches[:, 3] = drawn[:, 3] > 0.5
-    return touches
-
-
-def _dwelling(
-    limiters: list[DwellLimiter], takes: _Indices, time: _Doubles, touches: Touches
-) -> _Indices:
-    """Return the rows of touches (B, C) that would stay in one place for too long."""
-    times = (time[takes] + touches[:, 2]).tolist()
-    rows = zip(takes.tolist(), times, touches.tolist(), strict=True)
-    return np.flatnonzero(
-        [limiters[take].too_long(t, x, y, moving=on > 0) for take, t, (x, y, _, on) in rows]
-    )
-
-
-def _update_limiters(
-    limiters: list[DwellLimiter], takes: _Indices, time: _Doubles, touches: Touches
-) -> None:
-    """Move touches (B, C) off an edge where a take's limiter says so, and record them in it."""
-    for take, t, touch in zip(takes.tolist(), time[takes].tolist(), touches, strict=True):
-        x, y, _, moving = touch.tolist()
-        touch[:2] = x, y = limiters[take].off_edges(t, x, y)
-        limiters[take].touch(t, x, y, moving=moving > 0)
-
-
-def _delay_first_touches(
-    drawn: Floats, state: RecurrentState, draw: _Draw, earliest: _Doubles, latest: float
-) -> None:
-    """Redraw the first touches (B, C) until dt is at least earliest (B,) and below latest.
-
-    Drawing until it is so samples the density given that it is so. After _TRIES the last
-    draw stands, delayed if it is early.
-    """
-    for attempt in range(1, _TRIES):
-        rows = np.flatnonzero((drawn[:, 2] < earliest) | (drawn[:, 2] >= latest))
-        if not len(rows):
-            return
-        drawn[rows] = draw(state.rows(rows), rows, 0, attempt)
-    early = drawn[:, 2] < earliest
-    drawn[early, 2] += earliest[early]
-
-
 def listen(
     network: Network, performances: Sequence[NDArray[Any]], half: Floats
 ) -> RecurrentState:
@@ -249,6 +162,19 @@ def listen(
 
     half (C) is the mean of the noise the model was trained with.
     """
+    hearing = _listening(network, performances, half)
+    while True:
+        try:
+            next(hearing)
+        except StopIteration as done:
+            state: RecurrentState = done.value
+            return state
+
+
+def _listening(
+    network: Network, performances: Sequence[NDArray[Any]], half: Floats
+) -> Generator[None, None, RecurrentState]:
+    """Do what `listen` does, in steps of a touch."""
     order = np.argsort([-len(part) for part in performances], kind="stable")
     lengths = np.array([len(performances[i]) for i in order])
     longest = int(lengths.max(initial=0))
@@ -263,17 +189,8 @@ def listen(
             state.write(slice(on, left), active.rows(slice(on, left)))
             left, active = on, active.rows(slice(0, on))
         active = network.feed(active, touches[step, :left])
+        yield
     state.write(slice(0, left), active)
     original = np.empty(len(order), int)
     original[order] = np.arange(len(order))
     return state.rows(original)
-
-
-def _by_take(steps: list[tuple[_Indices, Touches]], count: int) -> list[Touches]:
-    if not steps:
-        return [np.empty((0, len(TOUCH_COLUMNS))) for _ in range(count)]
-    takes = np.concatenate([takes for takes, _ in steps])
-    touches = np.concatenate([touches for _, touches in steps])
-    order = np.argsort(takes, kind="stable")
-    ends = np.cumsum(np.bincount(takes, minlength=count))[:-1]
-    return np.split(touches[order], ends)

@@ -285,13 +285,13 @@ class Network:
         return values
 
     def _flag(self, logit: Array, u: Array, temperature: float | Array) -> Array:
-        if _is_cold(temperature):
+        if is_cold(temperature):
             return (logit > 0) * self._one
         probability = 0.5 + 0.5 * self.xp.tanh(logit / (2 * temperature))
         return (u < probability) * self._one
 
     def _choose(self, logits: Array, u: Array, temperature: float | Array) -> Array:
-        if _is_cold(temperature):
+        if is_cold(temperature):
             return logits.argmax(-1)
         highest = logits[self._rows(len(logits)), logits.argmax(-1)[:, None]]
         cumulative = self.xp.exp((logits - highest) / temperature).cumsum(-1)
@@ -304,7 +304,7 @@ class Network:
         return self._row_numbers[voices]
 
 
-def _is_cold(temperature: float | Array) -> bool:
+def is_cold(temperature: float | Array) -> bool:
     """Return whether a temperature is 0; False for an array, as reading it would wait."""
     return isinstance(temperature, int | float) and temperature < COLD
 

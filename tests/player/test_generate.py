@@ -15,10 +15,9 @@ from support.models import TOUCHES, TRAINED, filed, is_trained, rows, small
 
 from robojam.corpus.corpus import clean
 from robojam.corpus.formats import read as read_performances
-from robojam.jam.dwell import REDRAWS
+from robojam.jam.dwell import REDRAWS, DwellLimiter
 from robojam.model.file import ModelFile, ModelFileError
-from robojam.player import generate as offline
-from robojam.player import planner
+from robojam.player import batch_generator, planner
 from robojam.player.generate import generate
 from robojam.player.player import ModelPlayer
 from robojam.sessions.compose import compose
@@ -238,12 +237,16 @@ def test_no_take_dwells_for_long(monkeypatch):
 def test_dwelling_touch_is_redrawn_as_often_as_in_a_jam(monkeypatch):
     drawn, kept = [], []
     # Each draw would stay.
-    monkeypatch.setattr("robojam.player.generate._dwelling", lambda *_: np.arange(1))
-    monkeypatch.setattr("robojam.player.generate._update_limiters", lambda *_: kept.append(1))
-    sounding = offline._played
-    monkeypatch.setattr(
-        "robojam.player.generate._played", lambda *made: drawn.append(1) or sounding(*made)
-    )
+    monkeypatch.setattr(DwellLimiter, "too_long", lambda *_, **__: True)
+    play = batch_generator._play
+
+    def counted(*arguments):
+        drawn.append(1)
+        accepted = play(*arguments)
+        kept.extend([1] * accepted)
+        return accepted
+
+    monkeypatch.setattr(batch_generator, "_play", counted)
     generate(FILE, [opening(5)], **OPTIONS)
     assert len(drawn) == len(kept) * (1 + REDRAWS) > 0
 

@@ -12,7 +12,7 @@ import io
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -89,6 +89,22 @@ _MOST_FALLS, _FEWEST_LINES = 0.25, 20
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """Text in memory, in the place of a file; name is that of errors."""
+
+    name: str
+    data: bytes
+
+    def open(self, mode: str) -> io.BytesIO:
+        """Return the text as a file that is open for reading, whatever the mode."""
+        del mode
+        return io.BytesIO(self.data)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """Form of a table: its columns, and how they are separated."""
 
@@ -139,7 +155,7 @@ class Layout:
         return f"{len(self.names)} numbers"
 
 
-def find_layout(path: Path) -> Layout | None:
+def find_layout(path: Path | Text) -> Layout | None:
     """Return the form of a file of touches, by its first lines; None for another file.
 
     Raises CorpusError for a log of IMPSY that has other numbers than touches, and OSError.
@@ -190,7 +206,7 @@ def _read_header(line: bytes, number: int) -> Layout | None:
     return layout if is_touch else None
 
 
-def describe_unknown(path: Path) -> str:
+def describe_unknown(path: Path | Text) -> str:
     """Return what is known of text that is no table of touches, for an error message."""
     start = next(_read_blocks(path, _START), b"")
     lines = [line.strip() for line in start.split(b"\n")[:_FIRST_LINES] if line.strip()]
@@ -216,7 +232,7 @@ def describe_unknown(path: Path) -> str:
 # -- lines -----------------------------------------------------------------------------------
 
 
-def _read_blocks(path: Path, size: int | None = None) -> Iterator[bytes]:
+def _read_blocks(path: Path | Text, size: int | None = None) -> Iterator[bytes]:
     """Yield a file in blocks of complete lines, each line ended by a newline.
 
     Text in UTF-16 and UTF-32 becomes UTF-8. Zero bytes, which a lost power supply leaves in a
@@ -296,7 +312,7 @@ def _microseconds(field: bytes) -> float | None:
 class _RowParser:
     """Parser of blocks of lines into rows, which counts the lines that hold none."""
 
-    path: Path
+    path: Path | Text
     layout: Layout
     columns: dict[str, int] = field(init=False)  # of the layout
     next_line: int = 1  # number of the first line of the next block
@@ -470,7 +486,7 @@ class _RowParser:
 
 
 def read_table(
-    path: Path, layout: Layout, *, units: Units = UNKNOWN, machine: bool = False
+    path: Path | Text, layout: Layout, *, units: Units = UNKNOWN, machine: bool = False
 ) -> Corpus:
     """Read a table of touches; machine reads the rnn of an IMPSY log, not its interface.
 
@@ -563,7 +579,9 @@ def _with_defaults(units: Units, known: Units) -> Units:
     )
 
 
-def _check_clock(path: Path, time: Array, begins: NDArray[np.bool_], layout: Layout) -> None:
+def _check_clock(
+    path: Path | Text, time: Array, begins: NDArray[np.bool_], layout: Layout
+) -> None:
     """Raise CorpusError for a column of times that falls as often as it rises."""
     falls = int((np.diff(time)[~begins[1:]] < 0).sum())
     if len(time) >= _FEWEST_LINES and falls > _MOST_FALLS * len(time):
@@ -612,3 +630,18 @@ def _decimal_comma_hint(why: str, layout: Layout) -> str:
         return ""
     other = " or has a column no name?" if int(match[1]) == width + 1 else ""
     return f": is a comma its decimal point?{other} {_WRITE_POINTS}"
+
+
+def microjam_table(
+    times: Sequence[float], rows: Sequence[Sequence[float]], *, pressure: float
+) -> str:
+    """Return touches as MicroJam's CSV, as MicroJam and RoboJam read it.
+
+    times are in seconds since the start, rows hold x, y, dt and moving of each touch.
+    """
+    lines = ["time,x,y,z,moving"]  # pandas takes a space before a name as part of it
+    lines += [
+        f"{t!r}, {x!r}, {y!r}, {pressure!r}, {moving:.0f}"
+        for t, (x, y, _, moving) in zip(times, rows, strict=True)
+    ]
+    return "\n".join(lines) + "\n"
