@@ -66,13 +66,14 @@ PURE = (
     " clock.transport limits music controls mixture wire jam config model.event model.features"
     " model.lattice model.matcher player.reference player.cpu_single player.cpu_batch"
     " player.cpu_compiled player.descriptors player.kernels player.state_layout"
-    " player.lookahead player.planner sessions.session sessions.compose sessions.playback"
-    " sessions.regenerate sessions.strokes"
+    " player.batch_generator player.lookahead player.planner"
+    " sessions.session sessions.compose sessions.playback sessions.regenerate sessions.strokes"
     " doctor.packet_filter doctor.firewall_parsers"
     " sound.instruments sound.voices sound.synth sound.messages sound.metronome sound.reverb"
     " corpus.infer_phase"
-    " corpus.split web.pad_sound web.osc_query web.protocol web.room"
-    " web.own_clock engine.preview engine.roles engine.senders training.batches"
+    " corpus.split web.api_types web.frames web.openapi web.pad_sound web.osc_query"
+    " web.protocol web.room web.own_clock engine.preview engine.roles engine.senders"
+    " training.batches"
 ).split()
 #: Standard modules that a pure module does not import.
 IMPURE = frozenset(

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -287,7 +287,10 @@ def assemble(options: Options, *, again: bool = False) -> Assembly:
                 ),
                 "sound": lambda now, _: PortGroup(tuple(_sound(now))),
                 "web": lambda now, _: PortGroup(
-                    ports := tuple(_web(now, lambda: engine, listener, patient=again)), ports
+                    ports := tuple(
+                        _web(now, lambda: engine, listener, models.folders, patient=again)
+                    ),
+                    ports,
                 ),
             },
             models=models.names,
@@ -423,7 +426,12 @@ def _midi_ports(
 
 
 def _web(
-    options: Options, engine: Callable[[], Engine], listener: Listener, *, patient: bool
+    options: Options,
+    engine: Callable[[], Engine],
+    listener: Listener,
+    models: Sequence[Path],
+    *,
+    patient: bool,
 ) -> Iterator[WebPort]:
     """Yield the port of pads in browsers, if they are asked for."""
 
@@ -440,6 +448,8 @@ def _web(
             announce=options.announce,
             player_of=lambda source: engine().player_of(source),
             state=lambda: (engine().jam.turn, engine().controls()),
+            model=lambda: engine().live.info.model.file,
+            models=models,
             on_up=print_when_up,
             patient=patient,
         )

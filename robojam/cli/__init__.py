@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "jam": ("play", "play with the machine in a window"),
     "serve": ("play", "run the engine alone"),
     "window": ("play", "open a window on an engine that runs already"),
+    "web": ("web", "serve continuations to other programs by HTTP"),
     "replay": ("replay", "play a recorded jam again"),
     "sessions": ("sessions", "list the recorded jams"),
     "export": ("sessions", "write recorded jams as CSV, MIDI, arrays, a picture or sound"),
@@ -45,7 +46,7 @@ COMMANDS: Final = {
 #: Commands that import numpy, whose library for linear algebra ends the program where it finds
 #: no memory, and the memory in bytes below which it does.
 _NEED_NUMPY: Final = frozenset(
-    "jam serve replay export generate corpus train evaluate bench".split()
+    "jam serve web replay export generate corpus train evaluate bench".split()
 )
 _LEAST_MEMORY: Final = 180_000_000
 #: Texts of the errors of an import when there is no memory.

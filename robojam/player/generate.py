@@ -7,8 +7,8 @@ has had, and not on the takes generated beside it.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Generator, Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -70,9 +70,11 @@ def generate(
     count = len(performances)
     limits = np.broadcast_to(seconds, count).tolist()
     waits = np.zeros(count) if silences is None else silences
-    takes = [
-        Take(
-            call=np.asarray(performance, np.float64),
+    made: list[Touches] = [np.empty((0, len(TOUCH_COLUMNS)))] * count
+
+    def take(number: int) -> Take:
+        return Take(
+            call=np.asarray(performances[number], np.float64),
             seconds=limits[number],
             seed=seed,
             number=number,
@@ -80,21 +82,25 @@ def generate(
             spread=spread,
             silence=float(waits[number]),
         )
-        for number, performance in enumerate(performances)
-    ]
+
     if follow or memory:
         planner = TakePlanner(player)
         for start in range(0, count, _PLANNED):
-            for _ in planner.plan(takes[start : start + _PLANNED], follow, memory):
+            takes = [take(number) for number in range(start, min(start + _PLANNED, count))]
+            for _ in planner.plan(takes, follow, memory):
                 pass
-    else:
-        generator, waiting = BatchGenerator(player.network), deque(takes)
-        while waiting or len(generator):
-            while waiting and generator.room:
-                generator.add(waiting.popleft())
-            if any(take.overflowed for take in generator.step()):
+            made[start : start + _PLANNED] = [each.array() for each in takes]
+        return made
+    generator, waiting = BatchGenerator(player.network), iter(range(count))
+    while True:
+        for number in islice(waiting, generator.room):
+            generator.add(take(number))
+        if not len(generator):
+            return made
+        for ended in generator.step():
+            if ended.overflowed:
                 raise ModelFileError(f"{file.path} cannot be played: its numbers overflow")
-    return [take.array() for take in takes]
+            made[ended.number] = ended.array()
 
 
 class TakePlanner:

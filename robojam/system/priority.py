@@ -1,9 +1,9 @@
-"""Scheduling priority of a thread that must not be late.
+"""Scheduling priority of a thread that must not be late, and of a program that may be.
 
-Linux: round-robin real-time scheduling where it is allowed (root, or an rtprio limit, which
-distributions for musicians give to the audio group), or else a lower nice value where that is
-allowed. macOS: the quality of service of interactive work. Windows: a high priority class, and
-timers of 1 ms instead of 1/64 s.
+It is raised, on Linux, to round-robin real-time scheduling where that is allowed (root, or an
+rtprio limit, which distributions for musicians give to the audio group), or else to a lower
+nice value where that is allowed. macOS: the quality of service of interactive work. Windows: a
+high priority class, and timers of 1 ms instead of 1/64 s.
 """
 
 import os
@@ -14,7 +14,8 @@ from contextlib import suppress
 _REAL_TIME = 1
 _NICE = -10
 _USER_INTERACTIVE = 0x21  # QOS_CLASS_USER_INTERACTIVE, of macOS's <sys/qos.h>
-_HIGH_PRIORITY_CLASS = 0x80  # of Windows' SetPriorityClass
+_HIGH_PRIORITY_CLASS, _IDLE_PRIORITY_CLASS = 0x80, 0x40  # of Windows' SetPriorityClass
+_LEAST_NICE = 19
 
 REAL_TIME, RAISED, ORDINARY = "real-time", "raised", "ordinary"
 
@@ -43,6 +44,20 @@ def raise_priority() -> str:
             kernel = ctypes.CDLL("kernel32")
             raised = kernel.SetPriorityClass(kernel.GetCurrentProcess(), _HIGH_PRIORITY_CLASS)
     return RAISED if raised else ORDINARY
+
+
+def lower_priority() -> None:
+    """Let this program run only where no other has anything to do, as far as possible."""
+    with suppress(OSError, AttributeError):
+        if sys.platform == "win32":
+            import ctypes
+
+            kernel = ctypes.CDLL("kernel32")
+            kernel.SetPriorityClass(kernel.GetCurrentProcess(), _IDLE_PRIORITY_CLASS)
+        else:
+            os.setpriority(os.PRIO_PROCESS, 0, _LEAST_NICE)
+            if sys.platform == "linux":
+                os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def adopt_main_priority() -> None:

@@ -35,3 +35,20 @@ PICTURES, ALL_PICTURES = 60.0, 2400.0
 MAX_WAITING: Final = 4096
 #: Hosts of players who were removed, and the seconds until they may come again.
 MAX_REMOVED, REMOVED_FOR = 256, 600.0
+
+# -- the HTTP API ------------------------------------------------------------------------------
+
+#: Bytes of a request; seconds for its body to come, and for its answer.
+MAX_BODY: Final = 1 << 19
+BODY_PATIENCE: Final = 10.0
+DEADLINE: Final = 30.0
+#: Touches that are continued; continuations; seconds of one, and of all of a request.
+MAX_CALL: Final = 4096
+MAX_COUNT: Final = 32
+MAX_SECONDS, MAX_ALL_SECONDS = 60.0, 160.0
+#: Continuations that wait or are played: in all, and for one host.
+MAX_TAKES, MAX_TAKES_OF_A_HOST = 256, 64
+#: Continuations that one process plays at a time; and beside a jam.
+ROWS, ROWS_BESIDE_A_JAM = 32, 8
+#: Planned continuations that one process plays at a time.
+MAX_PLANS: Final = 4

@@ -13,10 +13,11 @@ import secrets
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from json import dumps
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -73,7 +74,7 @@ def check(host: str, port: int, certificate: str | None = None) -> None:
     except OSError as error:
         where = format_address(host, port)
         raise WebError(
-            f"no pad can be served at {where} ({error.strerror or error}): another program "
+            f"nothing can be served at {where} ({error.strerror or error}): another program "
             "has this port, or there is no such address here; --web PORT takes another port"
         ) from error
 
@@ -112,6 +113,8 @@ class WebPort:
         announce: bool,
         player_of: Callable[[str], str | None],
         state: Callable[[], tuple[str, Mapping[str, Any]]],
+        model: Callable[[], str],
+        models: Sequence[Path],
         on_up: Callable[[str], None] = lambda _: None,
         patient: bool = False,
         clock: Callable[[], float] = time.perf_counter,
@@ -122,12 +125,14 @@ class WebPort:
         served by https. osc is where the engine listens. announce:
         OSCQuery is announced on the network, where the engine can be reached from there.
         player_of returns the name of the player at a source, state whose turn it is and the
-        values of the controls. on_up is called with a line for the
+        values of the controls, model the name of the file that plays, which is in one of the
+        folders `models`. on_up is called with a line for the
         terminal when the pad can be opened. patient: a port in use is tried again and again.
         """
         self._wanted, self._control, self._osc = address, control, osc
         self._announce = announce
         self._player_of, self._state, self._on_up = player_of, state, on_up
+        self._model, self._models = model, [str(folder) for folder in models]
         self._clock = clock
         if not patient or find_spec("aiohttp") is None:
             check(*address)
@@ -179,6 +184,7 @@ class WebPort:
             "hosts": [host] if host else ["0.0.0.0", "::"], "port": port,
             "control": self._control, "osc": self._osc, "announce": announced,
             "certificate": certificate and [certificate.path, certificate.key_path],
+            "models": self._models,
         }  # fmt: skip
         null = subprocess.DEVNULL
         try:
@@ -331,6 +337,7 @@ class WebPort:
                 self._state_at = now + 1.0
                 turn, controls = self._state()
                 self._send(["state", turn, controls])
+                self._send(["model", self._model()])
             out, self._out = self._out, []
             for begin in range(0, len(out), _EVENTS):
                 self._send(["f", out[begin : begin + _EVENTS]])

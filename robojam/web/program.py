@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
@@ -56,7 +57,10 @@ class Link(asyncio.DatagramProtocol):
 
 
 async def _serve(given: dict[str, Any], ended: asyncio.Event) -> int:
+    from robojam.web import limits
+    from robojam.web.api import Api
     from robojam.web.server import WebServer
+    from robojam.web.workers import Workers
 
     loop = asyncio.get_running_loop()
     _, link = await loop.create_datagram_endpoint(
@@ -76,8 +80,21 @@ async def _serve(given: dict[str, Any], ended: asyncio.Event) -> int:
     except CertificateError as error:
         link.send([["e", str(error)]])
         return _NO_PORT
-    server = WebServer(room, token=given["token"], osc=tuple(given["osc"]), on_change=report)
-    link.on_message = server.hear
+    # Beside a jam: one process, which runs where nothing else has to, and is started when
+    # somebody asks.
+    workers = Workers([], processes=1, rows=limits.ROWS_BESIDE_A_JAM, quiet=True)
+    server = WebServer(
+        room, token=given["token"], osc=tuple(given["osc"]), api=Api(workers), on_change=report
+    )
+
+    def hear(message: Any) -> None:
+        if message[0] == "model":
+            paths = [Path(folder, message[1]) for folder in given["models"]]
+            workers.play([path for path in paths if path.is_file()][:1] or paths[:1])
+        else:
+            server.hear(message)
+
+    link.on_message = hear
     try:
         port = await server.listen(given["hosts"], given["port"], secure)
     except OSError as error:
@@ -91,6 +108,7 @@ async def _serve(given: dict[str, Any], ended: asyncio.Event) -> int:
     with announcing:
         await ended.wait()
         await server.close()
+        await workers.close()
     return 0
 
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
-import logging
 import secrets
 import ssl
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -17,12 +14,13 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from aiohttp import WSMsgType, web
-from aiohttp.web_protocol import RequestHandler
 
-from robojam import __version__
-from robojam.config.addresses import canonical_host, is_loopback, is_wildcard
-from robojam.limits import HostLimiter, network_of
+from robojam.config.addresses import is_loopback, is_wildcard
+from robojam.limits import HostLimiter
 from robojam.web import limits, osc_query, protocol
+from robojam.web.api import Api
+from robojam.web.api_server import answer_api, has_token, health
+from robojam.web.connections import Connections, Handler, handler_of, listen
 from robojam.web.protocol import (
     ControlRequest,
     Hello,
@@ -54,99 +52,10 @@ _HEADERS: Final = {
 #: File that is made when a page asks for it first.
 _SOUND: Final = "sound.json"
 _NO_TOKEN: Final = "This address needs the token of this jam: scan the code again.\n"
-_NO_LOG: Final = logging.getLogger(f"{__name__}.requests")
-_NO_LOG.disabled = True
 #: Pages that are sent a picture before touches are looked for again.
 _PIECE: Final = 8
 #: Seconds that a page has to answer the end of its socket, and between lists of who is there.
 _CLOSING, _LIST = 1.0, 0.5
-
-
-class _Handler(RequestHandler):
-    """Connection of a browser, which is closed where it asks for nothing."""
-
-    __slots__ = ("_counted", "asked", "host", "room_server")
-
-    room_server: WebServer
-    host: str
-    asked: bool
-    _counted: bool
-
-    def count(self, transport: asyncio.BaseTransport) -> bool:
-        """Count a new connection; abort it and return False where there are too many."""
-        peer = transport.get_extra_info("peername") or ("", 0)
-        self.host, self.asked = canonical_host(str(peer[0])), False
-        self._counted = self.room_server.opened(self.host)
-        if not self._counted:
-            transport.abort()  # type: ignore[attr-defined]
-        return self._counted
-
-    def uncount(self) -> None:
-        """Count that the connection has ended."""
-        if self._counted:
-            self._counted = False
-            self.room_server.closed(self.host)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        if self._counted or self.count(transport):
-            asyncio.get_running_loop().call_later(limits.PATIENCE, self._expire)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        self.uncount()
-        super().connection_lost(exc)
-
-    def _expire(self) -> None:
-        if not self.asked and self.transport is not None:
-            self.transport.abort()
-
-
-class _Handshake(asyncio.Protocol):
-    """Connection of a browser before the handshake of https, which is counted as one, too."""
-
-    def __init__(self, serve: Callable[[], _Handler], context: ssl.SSLContext) -> None:
-        self._serve, self._context = serve, context
-        self._task: asyncio.Task[None] | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Refuse what is too much; shake hands, and pass the connection on."""
-        assert isinstance(transport, asyncio.Transport)
-        transport.pause_reading()  # what comes is for the handshake
-        handler = self._serve()
-        if handler.count(transport):
-            self._task = asyncio.create_task(self._shake_hands(transport, handler))
-
-    async def _shake_hands(self, transport: asyncio.Transport, handler: _Handler) -> None:
-        try:
-            encrypted = await asyncio.get_running_loop().start_tls(
-                transport, handler, self._context, server_side=True,
-                ssl_handshake_timeout=limits.PATIENCE, ssl_shutdown_timeout=_CLOSING,
-            )  # fmt: skip
-        except (OSError, ssl.SSLError):
-            handler.uncount()
-            transport.abort()
-        else:
-            if encrypted is None:  # it has ended meanwhile
-                handler.uncount()
-            else:
-                handler.connection_made(encrypted)
-
-
-class _Server(web.Server):
-    """Factory of the connections of a WebServer."""
-
-    def __init__(self, owner: WebServer) -> None:
-        super().__init__(owner.answer)
-        self._owner = owner
-
-    def __call__(self) -> _Handler:
-        handler = _Handler(
-            self, loop=self._loop, access_log=_NO_LOG, keepalive_timeout=limits.PATIENCE,
-            max_line_size=2048, max_field_size=4096, max_headers=64, lingering_time=1.0,
-            read_bufsize=limits.MAX_MESSAGE,
-        )  # fmt: skip
-        handler.room_server, handler._counted = self._owner, False
-        return handler
 
 
 class Pad:
@@ -197,16 +106,24 @@ class WebServer:
     """Pages and sockets of one jam, by one token, which can be revoked."""
 
     def __init__(
-        self, room: Room, *, token: str, osc: tuple[str, int], on_change: Callable[[], None]
+        self,
+        room: Room,
+        *,
+        token: str,
+        osc: tuple[str, int],
+        api: Api,
+        on_change: Callable[[], None],
     ) -> None:
         """Serve a room; on_change is called when token, door or number of pages change.
 
         osc is where the engine listens, as OSCQuery tells it to programs that can reach it.
+        api is the HTTP API, which is served beside the pads.
         """
+        self._api = api
         self._osc = osc
         self.room, self.token, self._on_change = room, token, on_change
         self.pads: dict[str, Pad] = {}
-        self._opened = Counter[str]()
+        self.connections = Connections()
         self._requests = HostLimiter(*limits.REQUESTS, limits.MAX_HOSTS)
         self._files: dict[str, bytes] = {
             path.relative_to(_PAGE).as_posix(): path.read_bytes()
@@ -224,18 +141,7 @@ class WebServer:
 
         secure: all is served by https, with this context.
         """
-        loop = asyncio.get_running_loop()
-        served = _Server(self)
-        factory = served if secure is None else lambda: _Handshake(served, secure)
-        for number, host in enumerate(hosts):
-            try:
-                server = await loop.create_server(factory, host, port, backlog=256)
-            except OSError:
-                if not number or host != "::":  # a system without IPv6
-                    raise
-                continue
-            self._servers.append(server)
-            port = server.sockets[0].getsockname()[1]
+        self._servers, port = await listen(self, hosts, port, secure)
         self._tasks = [
             asyncio.create_task(self._send_pictures()),
             asyncio.create_task(self._tick()),
@@ -251,42 +157,24 @@ class WebServer:
         pads = [pad.close(1001, "the jam has ended") for pad in self.pads.values()]
         await asyncio.gather(*pads, return_exceptions=True)
 
-    # -- connections -----------------------------------------------------------------------
-
-    def opened(self, host: str) -> bool:
-        """Count a connection; return whether it may stay."""
-        network, here = network_of(host), is_loopback(host)
-        most = limits.MAX_CONNECTIONS - (0 if here else limits.MAX_OF_A_HOST)
-        of_host = 2 * limits.MAX_OF_A_HOST
-        if self._opened.total() >= most or self._opened[network] >= of_host:
-            return False
-        self._opened[network] += 1
-        return True
-
-    def closed(self, host: str) -> None:
-        """Count a connection that has ended."""
-        network = network_of(host)
-        self._opened[network] -= 1
-        if self._opened[network] <= 0:
-            del self._opened[network]
-
     # -- requests --------------------------------------------------------------------------
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request of any kind."""
-        handler = request.protocol
-        assert isinstance(handler, _Handler)
-        handler.asked = True
+        handler = handler_of(request)
         if not self._requests.take(handler.host, time.monotonic()):
             return _plain(429, "Too many requests.\n")
+        if self._api.answers(request.path):
+            return await answer_api(self._api, request, handler, self.token)
         if request.method not in ("GET", "HEAD"):
             return _plain(405, "Only GET is answered here.\n")
         if request.path == "/v1/health":
-            about = {
-                "status": "ok", "version": __version__, "protocol": protocol.VERSION,
-                "connections": len(self.room), "players": self.room.players,
-            }  # fmt: skip
-            return web.json_response(about, headers=_HEADERS)
+            return health(
+                self._api,
+                protocol=protocol.VERSION,
+                connections=len(self.room),
+                players=self.room.players,
+            )
         if request.path.startswith("/pad/"):
             name = request.path.removeprefix("/pad/")
             if name == _SOUND and name not in self._files:
@@ -294,8 +182,7 @@ class WebServer:
             return self._file(name, cache="no-cache")
         if request.path not in ("/", "/v1/socket") or _is_osc_query(request):
             return self._osc_query(request, handler.host)
-        token = request.query.get("token", "").encode()
-        if not hmac.compare_digest(token, self.token.encode()):
+        if not has_token(request, self.token):
             return _plain(403, _NO_TOKEN)
         if request.path == "/":
             return self._file("index.html", cache="no-store")
@@ -335,7 +222,7 @@ class WebServer:
 
     # -- sockets ---------------------------------------------------------------------------
 
-    async def _socket(self, request: web.BaseRequest, handler: _Handler) -> web.StreamResponse:
+    async def _socket(self, request: web.BaseRequest, handler: Handler) -> web.StreamResponse:
         socket = web.WebSocketResponse(
             heartbeat=limits.HEARTBEAT, max_msg_size=limits.MAX_MESSAGE, compress=False,
             timeout=_CLOSING,

@@ -6,6 +6,7 @@ from collections import deque
 
 import numpy as np
 import pytest
+from msgspec import structs
 from support.models import TOUCHES, filed, rows, small
 
 from robojam.model.features import Floats
@@ -111,6 +112,24 @@ def test_discarded_take_plays_no_more_and_makes_room():
     finish(generator, [])
     assert len(dropped.touches) == played
     assert stays.touches == alone(take(seconds=9.0, seed=8))
+
+
+def test_take_of_a_model_with_a_summary_is_what_a_player_plays():
+    """Of its means, what humans played and what it played itself are told apart."""
+    summary = structs.replace(TOUCHES, move_means=(0.9,), landing_means=(0.0, 0.6))
+    player = ModelPlayer(filed(small(summary)), seed=7)
+    generator, other, one = BatchGenerator(player.network), take(call=call(30)), take()
+    generator.add(other)  # which still hears while the one plays
+    generator.add(one)
+    finish(generator, [])
+    player.set_sampling(temperature=1.0, spread=1.0)
+    for x, y, dt, moving in one.call:
+        player.feed(x, y, dt, moving > 0.5)
+    for x, y, dt, moving in one.touches[:40]:
+        (made,) = player.sample([0])
+        wanted = min(max(made.x, 0), 1), min(max(made.y, 0), 1)
+        assert (x, y) == pytest.approx(wanted, abs=1e-4)
+        player.commit(0, x, y, dt, moving > 0.5)
 
 
 def test_takes_equal_those_of_generate():

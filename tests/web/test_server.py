@@ -249,7 +249,7 @@ def test_page_needs_the_token_and_nothing_but_its_files_is_served(tmp_path: Path
             assert code == 404, path
         code, kind, text = await get(f"{root}v1/health")
         assert (code, kind.partition(";")[0]) == (200, "application/json")
-        assert '"status": "ok"' in text
+        assert '"status":"ok"' in text
         assert "token" not in text
         async with ClientSession() as session, session.post(url) as answer:
             assert answer.status == 405
@@ -483,7 +483,7 @@ def test_port_in_use_is_one_clear_line(tmp_path: Path):
     assert ran.returncode == 2
     assert ran.stdout == ""
     assert ran.stderr.count("\n") == 1
-    assert f"no pad can be served at 127.0.0.1:{port}" in ran.stderr
+    assert f"nothing can be served at 127.0.0.1:{port}" in ran.stderr
 
 
 def test_pad_at_all_addresses_says_so_and_its_token_is_in_no_recording(tmp_path: Path):
