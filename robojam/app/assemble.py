@@ -189,6 +189,7 @@ def prepare_jam(options: Options) -> tuple[Options, Callable[[str], str]]:
         for output in map(parse_output, options.osc_out):
             udp.resolve(output.host, output.port)
         listener = Listener(*parse_address(options.osc_in))
+        ClockPorts(options.midi_in).check(options.settings().clock)
         if (pad := parse_web(options.web)) is not None:
             web_port.check(*pad, options.web_cert)
     listener.close()

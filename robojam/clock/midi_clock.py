@@ -131,14 +131,15 @@ class _Filter:
 class MidiClock:
     """Beats of a MIDI clock, from its messages and the instants at which they came.
 
-    problem is what is wrong with it. playing: it has not been stopped. aligned: Start or
+    problem is what is wrong with it. playing: it has been started, or stopped; None: neither
+    has come. aligned: Start or
     Continue has said where the song is; otherwise the first tick counts as a beat.
     """
 
     def __init__(self, beats_per_bar: int = 4) -> None:
         self.beats_per_bar = beats_per_bar
         self.problem = Problem.NONE
-        self.playing = True
+        self.playing: bool | None = None
         self.aligned = False
         self._filter: _Filter | None = None
         self._index = 0  # of the last tick
@@ -172,7 +173,7 @@ class MidiClock:
 
     def stop(self) -> None:
         """Stop the song. Beats go on."""
-        if self.playing:
+        if self.playing is not False:
             self._song = self._index + 1 if self._next_index is None else self._next_index
         self.playing = False
 

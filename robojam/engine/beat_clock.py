@@ -85,6 +85,64 @@ class ClockOpener(Protocol):
         """Start to send a clock to a port. Raises ValueError."""
 
 
+class _Slot:
+    """Place of a port that is opened and closed on a thread of its own: `port`, or None.
+
+    Of several that are asked for the last one counts. error is why it could not be opened.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        run: Callable[[Callable[[], None]], None],
+        call: Callable[[Callable[[], None]], None],
+        on_change: Callable[[], None],
+    ) -> None:
+        """Begin without. run does a job that may take a while, call one on our thread."""
+        self._what, self._run, self._call, self._on_change = what, run, call, on_change
+        self._number = 0  # of the last one that was asked for
+        self.port: Any = None
+        self.error = ""
+
+    def replace(self, make: Callable[[], Any] | None) -> None:
+        """Close the port, and open what a function makes, or nothing."""
+        self._number += 1
+        number, old, self.port, self.error = self._number, self.port, None, ""
+        if old is None and make is None:
+            return
+        self._on_change()
+
+        def work() -> None:
+            if old is not None:
+                old.close()
+            port, error = None, ""
+            if make is not None:
+                try:
+                    port = make()
+                except ValueError as reason:
+                    error = str(reason)
+            self._call(lambda: self._use(port, error, number))
+
+        self._run(work)
+
+    def _use(self, port: Any, error: str, number: int) -> None:
+        if number != self._number:  # another was asked for meanwhile
+            if port is not None:
+                self._run(port.close)
+            return
+        self.port, self.error = port, error
+        if error:
+            log.warning("%s: %s", self._what, error)
+        self._on_change()
+
+    def close(self) -> None:
+        """Close the port, and open none any more."""
+        self._number += 1
+        port, self.port = self.port, None
+        if port is not None:
+            port.close()
+
+
 class BeatClock:
     """Beats of an engine, from the clock that its controls name.
 
@@ -110,17 +168,18 @@ class BeatClock:
         there is the internal clock alone.
         """
         self._opener, self._settings, self._call = opener, settings, call
-        self._run = (lambda job: job()) if opener is None else opener.run
+        run: Callable[[Callable[[], None]], None] = (
+            (lambda job: job()) if opener is None else opener.run
+        )
         self._on_beats, self._on_beat, self._on_ports = on_beats, on_beat, on_ports
         self._tap = TapTempo()
         self._taps = 0  # of the present series
         self._source = OFF
         self._own: Beats | None = None  # of the internal clock, or the last of another
         self._offset = 0.0  # beats by which ours differ from the other clock's
-        self._port: Any = None  # that follows a clock
-        self._output: Any = None  # that sends one
-        self._number = {"source": 0, "output": 0}  # of the last one that was asked for
-        self._error = ""  # why the clock that was asked for could not be opened
+        self._follower = _Slot("clock", run, call, on_ports)
+        self._sender = _Slot("clock-out", run, call, self._note_sender)
+        self._refused = ""  # why the clock that was asked for cannot be used
         self._problem = ""  # that was logged
         self._warnings = RateLimiter(*_WARNINGS)
         self._departures = Departures()
@@ -139,9 +198,20 @@ class BeatClock:
             self._use_source(INTERNAL, now)
         elif settings.clock != OFF and opener is not None:
             self._use_source(settings.clock, now)
-            self._port = opener.open(settings.clock, settings.tempo, None, self._note_change)
+            self._follower.port = opener.open(
+                settings.clock, settings.tempo, None, self._note_change
+            )
         if settings.clock_out and opener is not None:
-            self._output = opener.open_output(settings.clock_out, self._note_change)
+            self._sender.port = opener.open_output(settings.clock_out, self._note_change)
+
+    @property
+    def _port(self) -> Any:
+        return self._follower.port
+
+    def _note_sender(self) -> None:
+        if self._sender.port is not None:
+            self._sender.port.ask(ClockRequest(beats=self.beats, playing=self._playing))
+        self._on_ports()
 
     def _note_change(self) -> None:
         self._changed = True
@@ -164,7 +234,7 @@ class BeatClock:
     @property
     def ports(self) -> tuple[Any, ...]:
         """The ports of clocks that are open."""
-        return tuple(port for port in (self._port, self._output) if port is not None)
+        return tuple(port for port in (self._port, self._sender.port) if port is not None)
 
     # -- controls ---------------------------------------------------------------------------
 
@@ -182,7 +252,9 @@ class BeatClock:
                 return self._take_tap(at)
             case "downbeat":
                 return self._begin_bar(at)
-        self._set_output(str(value))
+        opener, port = self._opener, str(value)
+        make = partial(opener.open_output, port, self._note_change) if opener else None
+        self._sender.replace(make if port else None)
         return {}
 
     def _set_clock(self, source: str, at: float) -> dict[str, Any]:
@@ -192,18 +264,18 @@ class BeatClock:
             try:
                 self._opener.check(source)
             except ValueError as error:
-                self._error = str(error)
+                self._refused = str(error)
                 raise RefusedError("no such clock", str(error)) from error
-        if source == self._source and not self._error:
+        if source == self._source and not (self._follower.error or self._refused):
             return {}
         # The tempo goes on, also in the internal clock's control.
         now_at = self._current()
         self._use_source(source, at)
-        number = self._next_number("source")
-        old, self._port = self._port, None
-        self._on_ports()
-        if old is not None or source not in (OFF, INTERNAL):
-            self._run(partial(self._reopen, source, self._settings.tempo, now_at, old, number))
+        make = None
+        if source not in (OFF, INTERNAL) and self._opener is not None:
+            tempo, changed = self._settings.tempo, self._note_change
+            make = partial(self._opener.open, source, tempo, now_at, changed)
+        self._follower.replace(make)
         if source == INTERNAL and now_at is not None:
             return {"tempo": min(max(round(now_at.tempo, 3), 20.0), 400.0)}
         return {}
@@ -215,7 +287,7 @@ class BeatClock:
             self._own = Beats(now, 0.0, self._settings.tempo)
         elif source == OFF:
             self._own = None
-        self._source, self._offset, self._error, self._problem = source, 0.0, "", ""
+        self._source, self._offset, self._refused, self._problem = source, 0.0, "", ""
         self._changed = True
 
     def _set_tempo(self, tempo: float, at: float) -> dict[str, Any]:
@@ -285,65 +357,6 @@ class BeatClock:
             self._changed = True
         return started
 
-    # -- ports ------------------------------------------------------------------------------
-
-    def _set_output(self, name: str) -> None:
-        number = self._next_number("output")
-        old, self._output = self._output, None
-        self._on_ports()
-        if old is not None or name:
-            self._run(partial(self._reopen_output, name, old, number))
-
-    def _next_number(self, which: str) -> int:
-        self._number[which] += 1
-        return self._number[which]
-
-    def _reopen(
-        self, source: str, tempo: float, beats: Beats | None, old: Any, number: int
-    ) -> None:
-        if old is not None:
-            old.close()
-        port, error = None, ""
-        if source not in (OFF, INTERNAL) and self._opener is not None:
-            try:
-                port = self._opener.open(source, tempo, beats, self._note_change)
-            except ValueError as reason:
-                error = str(reason)
-        self._call(partial(self._use_port, port, error, number))
-
-    def _use_port(self, port: Any, error: str, number: int) -> None:
-        if number != self._number["source"]:  # another was asked for meanwhile
-            if port is not None:
-                self._run(port.close)
-            return
-        self._port, self._error = port, error
-        if error:
-            log.warning("clock: %s", error)
-        self._on_ports()
-
-    def _reopen_output(self, name: str, old: Any, number: int) -> None:
-        if old is not None:
-            old.close()
-        port, error = None, ""
-        if name and self._opener is not None:
-            try:
-                port = self._opener.open_output(name, self._note_change)
-            except ValueError as reason:
-                error = str(reason)
-        self._call(partial(self._use_output, port, error, number))
-
-    def _use_output(self, port: Any, error: str, number: int) -> None:
-        if number != self._number["output"]:
-            if port is not None:
-                self._run(port.close)
-            return
-        self._output = port
-        if error:
-            log.warning("clock-out: %s", error)
-        if port is not None:
-            port.ask(ClockRequest(beats=self.beats, playing=self._playing))
-        self._on_ports()
-
     # -- time -------------------------------------------------------------------------------
 
     def _current(self) -> Beats | None:
@@ -379,8 +392,8 @@ class BeatClock:
         departed = self._departures.take(beats, now)
         if departed:
             self._on_beats(None if beats is None else beats.shifted(-self._lead), now)
-        if (departed or playing != self._said_playing) and self._output is not None:
-            self._output.ask(ClockRequest(beats=beats, playing=playing))
+        if (departed or playing != self._said_playing) and self._sender.port is not None:
+            self._sender.port.ask(ClockRequest(beats=beats, playing=playing))
         self._said_playing = playing
         wait = self._departures.wait(now)
         self._changed = wait < math.inf
@@ -400,7 +413,7 @@ class BeatClock:
     @property
     def _clock_problem(self) -> str:
         if self._port is None:
-            return self._error
+            return self._follower.error or self._refused
         port = self._port
         return str(port.report.problem or port.error or port.trouble or "")
 
@@ -445,7 +458,7 @@ class BeatClock:
     def status(self, now: float) -> dict[str, Any]:
         """Return the state of the clock at an instant, as JSON values."""
         beats, port = self.beats if self._replayed else self._current(), self._port
-        output = self._output
+        output = self._sender.port
         return {
             "tempo": None if beats is None else round(beats.tempo, 4),
             "beat": None if beats is None else round(beats.beat_at(now), 5),
@@ -459,7 +472,5 @@ class BeatClock:
 
     def close(self) -> None:
         """End the programs of the clocks."""
-        self._number = dict.fromkeys(self._number, -1)
-        ports, self._port, self._output = self.ports, None, None
-        for port in ports:
-            port.close()
+        self._follower.close()
+        self._sender.close()

@@ -7,14 +7,11 @@ receives and sends at JACK to the frame.
 """
 
 import gc
-import json
 import math
 import os
 import queue
 import select
-import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -28,6 +25,7 @@ from robojam.clock.stamps import StampedTimes
 from robojam.clock.ticks import CONTINUE, POSITION, START, STOP, TICK, TickSchedule
 from robojam.clock.transport import Transport
 from robojam.ports import jack_midi, midi_binding
+from robojam.ports.engine_link import connect
 from robojam.ports.midi_process import (
     SCAN,
     ManagedPort,
@@ -35,8 +33,6 @@ from robojam.ports.midi_process import (
     PortManager,
 )
 from robojam.ports.midi_tracker import TrackedPort
-from robojam.ports.udp import Endpoint
-from robojam.system.child_process import on_stdin_end, read_first_line
 from robojam.system.priority import raise_priority
 from robojam.system.process_messages import (
     ALIVE,
@@ -247,52 +243,39 @@ class _OutputPort(ManagedPort):
 
 def run() -> int:
     """Follow and send as the first line of standard input says, until its end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine answers a Ctrl-C
-    sys.setswitchinterval(0.0005)
-    first_line = read_first_line()
-    if not first_line:
+    engine = connect()
+    if engine is None:
         return 0
-    wanted = json.loads(first_line)
-    endpoint, engine = Endpoint("127.0.0.1", 0), ("127.0.0.1", wanted["port"])
-    ended, end = socket.socketpair()
     wakes, wake = socket.socketpair()
     for each in (wakes, wake):
         each.setblocking(False)
-    on_stdin_end(lambda: end.send(b"\0"))
-
-    def send(datagram: bytes) -> None:
-        endpoint.send(datagram, engine)
 
     def poke() -> None:
         with suppress(OSError):
             wake.send(b"\0")
 
-    send(packet(ALIVE, data=wanted["token"]))
-    program = _Program(wanted, send, poke)
+    program = _Program(engine.wanted, engine.send, poke)
     if program.hopeless:
-        send(packet(ERROR, data=program.hopeless))
+        engine.send(packet(ERROR, data=program.hopeless))
         return HOPELESS
     raise_priority()
     gc.collect()
     gc.freeze()
     gc.disable()  # little is made here that a collection would find, and none may be late
-    files = [endpoint.fileno(), ended.fileno(), wakes.fileno()]
+    files = [*engine.filenos, wakes.fileno()]
     while True:
         wait = program.advance(time.perf_counter())
         if wait is None:
             return 1  # the process is to start again
         ready, _, _ = select.select(files, [], [], max(0.0, wait))
-        if files[1] in ready:
+        if engine.has_ended(ready):
             program.close()
             return 0
-        if files[2] in ready:
-            with suppress(OSError):
-                while wakes.recv(4096):
-                    pass
-        while waiting := endpoint.receive():
-            datagram, sender = waiting
-            if sender == engine and datagram[:1] == CLOCK.encode():
-                program.request(ClockRequest.decode(datagram[2:]))
+        with suppress(OSError):
+            while wakes.recv(4096):
+                pass
+        for _, data in engine.receive(CLOCK):
+            program.request(ClockRequest.decode(data))
 
 
 class _Program:

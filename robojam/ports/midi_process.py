@@ -12,8 +12,6 @@ import glob
 import json
 import os
 import select
-import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -22,9 +20,8 @@ from functools import partial
 from typing import Any, Final
 
 from robojam.ports import midi_binding
+from robojam.ports.engine_link import connect
 from robojam.ports.midi_tracker import Listed, PortTracker, TrackedPort
-from robojam.ports.udp import Endpoint
-from robojam.system.child_process import on_stdin_end, read_first_line
 from robojam.system.process_messages import (
     ALIVE,
     ERROR,
@@ -318,43 +315,30 @@ class PortManager:
 
 def run() -> int:
     """Hold the ports that the first line of standard input names, until its end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine answers a Ctrl-C
-    # Messages come in on a thread of the MIDI system, whose period may be a millisecond.
-    sys.setswitchinterval(0.0005)
-    first_line = read_first_line()
-    if not first_line:
+    engine = connect()
+    if engine is None:
         return 0
-    wanted = json.loads(first_line)
-    endpoint, engine = Endpoint("127.0.0.1", 0), ("127.0.0.1", wanted["port"])
-    ended, end = socket.socketpair()
-    on_stdin_end(lambda: end.send(b"\0"))
-
-    def report(datagram: bytes) -> None:
-        endpoint.send(datagram, engine)
-
-    report(packet(ALIVE, data=wanted["token"]))
+    wanted = engine.wanted
     try:
         backends = MidiBackends()
     except ImportError as error:  # the binding lacks a library of the system
-        report(packet(ERROR, data=f"MIDI cannot be used: {error}"))
+        engine.send(packet(ERROR, data=f"MIDI cannot be used: {error}"))
         return HOPELESS
     numbered = [*enumerate(wanted["in"]), *enumerate(wanted["out"], start=OUTPUTS)]
     ports = [ManagedPort(n, name, virtual=virtual) for n, (name, virtual) in numbered]
-    manager = PortManager(backends, ports, report)
+    manager = PortManager(backends, ports, engine.send)
     scan_at = 0.0
-    files, ready = [endpoint.fileno(), ended.fileno()], list[int]()
-    while files[1] not in ready:
+    ready = list[int]()
+    while not engine.has_ended(ready):
         now = time.monotonic()
         if now >= scan_at:
             scan_at = now + SCAN
             if not manager.scan(now):
                 return 1  # the process is to start again
-            report(packet(ALIVE))
-        ready, _, _ = select.select(files, [], [], max(0.0, scan_at - now))
-        while waiting := endpoint.receive():
-            datagram, sender = waiting
-            if sender == engine and datagram[:1] == MESSAGE.encode():
-                manager.send(datagram[1], datagram[2:])
+            engine.send(packet(ALIVE))
+        ready, _, _ = select.select(engine.filenos, [], [], max(0.0, scan_at - now))
+        for number, data in engine.receive(MESSAGE):
+            manager.send(number, data)
     manager.close()
     return 0
 
