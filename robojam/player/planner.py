@@ -55,7 +55,7 @@ MAX_SECONDS, MAX_STEPS = 10.0, 250
 _TRIES = 256
 #: At `follow` of a half answers lie where people's do, drawn so much closer to their call (in
 #: units of people's precision): few candidates do not come as close as they are drawn.
-CLOSENESS = 2.0
+CLOSENESS = 1.5
 #: At `follow` of 1 and -1: how far from the middle they lie, on either side, where people's lie
 #: at 1; and how close at 1.
 FURTHEST, CLOSEST = 1.5, 8.0

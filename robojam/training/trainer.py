@@ -45,7 +45,7 @@ class TrainingSettings:
     layers: int = 2
     components: int = 16
     hidden: int = 192
-    dropout: float = 0.1  # share of the inputs of layers and heads dropped at each step
+    dropout: float = 0.2  # share of the inputs of layers and heads dropped at each step
     passes: float = 80.0  # over the corpus
     window: int = 128  # events in a window of backpropagation
     context: int = 1  # most events before a window from which its first state is computed
