@@ -24,6 +24,7 @@ from robojam.jam.events import (
     MotifReturned,
     TouchPending,
     TouchPlayed,
+    TurnAwaited,
     TurnChanged,
 )
 from robojam.ports.delay_line import DelayLine
@@ -153,6 +154,8 @@ class Publisher:
         elif isinstance(event, BeatCame):
             beat = native.encode_beat(event.beat, event.tempo, event.beats_per_bar)
             self._monitors.send(beat, self._clock())
+        elif isinstance(event, TurnAwaited):
+            self._monitors.send(native.encode_count_in(event.beats), self._clock())
         elif isinstance(event, ControlChanged) and event.name not in _IN_STATUS:
             self._monitors.control(event.name, event.value, self._clock())
 

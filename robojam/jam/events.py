@@ -33,6 +33,17 @@ class TurnChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnAwaited:
+    """Turn of the machine that waits for a line of the clock, some beats from now.
+
+    0 beats: none waits any more.
+    """
+
+    t: float
+    beats: float
+
+
+@dataclass(frozen=True, slots=True)
 class ControlChanged:
     """Control that took effect."""
 
@@ -79,6 +90,7 @@ Event = (
     TouchPlayed
     | TouchPreviewed
     | TurnChanged
+    | TurnAwaited
     | ControlChanged
     | TouchPending
     | MotifReturned

@@ -19,14 +19,22 @@ from msgspec.structs import replace
 
 from robojam.beats import Beats
 from robojam.controls import SETTINGS, Settings, Value
-from robojam.jam.events import ControlChanged, Counters, Event, TouchPlayed, TurnChanged
+from robojam.jam.events import (
+    ControlChanged,
+    Counters,
+    Event,
+    TouchPlayed,
+    TurnAwaited,
+    TurnChanged,
+)
 from robojam.jam.fair_turns import FairTurns
 from robojam.jam.fingers import FingerEvent, Fingers
 from robojam.jam.history import History, JamSnapshot
 from robojam.jam.modes import MODES, Mode
 from robojam.jam.phrases import PHRASE, ROOM, Planning
 from robojam.jam.protocols import Player, Proposal
-from robojam.jam.voices import Clock, Voices
+from robojam.jam.timing import Clock, Timing
+from robojam.jam.voices import Voices
 from robojam.touch import MAX_DT, Phase, clip
 
 #: Seconds of rest after which the player computes ahead, and before a touch that is due. At
@@ -69,10 +77,12 @@ class Jam:
         self.mode: Mode = modes[settings.mode]()
         self.turn = self.mode.first_turn
         self.clock = Clock(stopped_at=0.0 if settings.pause else None)
+        self.timing = Timing(settings, self.clock)
         self.voices = Voices(
             player,
             settings,
             clock=self.clock,
+            timing=self.timing,
             sink=sink,
             counts=self.counts,
             last_due=lambda: self.mode.last_due(self),
@@ -80,11 +90,14 @@ class Jam:
         self.begun = False
         self.silenced = False
         # By the machine's clock, which stands still while paused: the last landing or slide
-        # of any human, the beginning of the silence that the machine will answer, and the
-        # beginning of the machine's turn.
+        # of any human, the beginning of the silence that the machine will answer, when it was
+        # asked to answer on a line of the clock, and the beginning of the machine's turn.
         self.human_at = -math.inf
         self.silent_since = math.inf
+        self.asked_at = math.inf
         self.turn_began = 0.0
+        # From when on a turn may begin that waits for a line, once that was announced.
+        self._awaits_from = math.inf
         self.fair = FairTurns(regains=rules >= 2)
         #: Names of the players who are visitors, at any time; all others are hosts.
         self.visitors = self.fair.visitors
@@ -97,8 +110,6 @@ class Jam:
         self._has_heard = False  # whether the model remembers a human's touch
         #: When each landing came that the model was fed, and whose it was.
         self._landings: deque[tuple[float, str]] = deque(maxlen=_LANDINGS)
-        #: Beats of the clock that the jam keeps to; None where there is none.
-        self.beats: Beats | None = None
         #: Whether an act has begun and not ended: an exception has cut it short, or it goes on.
         self.incomplete = False
         # The next event that needs no input, while known: asked for several times a touch.
@@ -132,6 +143,11 @@ class Jam:
     def t(self) -> float:
         """Time up to which everything has happened."""
         return self.clock.t
+
+    @property
+    def beats(self) -> Beats | None:
+        """Beats of the clock that the jam keeps to; None where there is none."""
+        return self.timing.beats
 
     @property
     def player(self) -> Player:
@@ -174,13 +190,18 @@ class Jam:
 
     # -- input ---------------------------------------------------------------------------
 
-    def begin(self, seed: int) -> None:
-        """Begin the take, at t = 0, with the random numbers of a seed."""
+    def begin(self, seed: int, beats: str = "") -> None:
+        """Begin the take, at t = 0, with the random numbers of a seed.
+
+        beats are those of the clock, as of the control beats.
+        """
         self.player.rest(0)
         self.player.reset()
         self.player.seed(seed)
         self._history.clear()  # a control before the take may have left one of another seed
         self.begun = True
+        if beats:
+            self._set_beats(beats)
         self.mode.play_on(self)
         self._upcoming = None
 
@@ -368,7 +389,9 @@ class Jam:
         if name in ("temperature", "spread"):
             self._apply_sampling()
         row = SETTINGS[name]
-        if not (row.sound or row.timing):
+        if row.timing:
+            self._retime()
+        elif not row.sound:
             self._resample()
         return True
 
@@ -379,10 +402,23 @@ class Jam:
         """
         if not self.begun:
             return False
-        text = str(value)
-        self.beats = Beats.parse(text, self.t) if text else None
+        text, timing = str(value), self.timing
+        before = timing.beats
+        beats = Beats.parse(text, self.t) if text else None
+        timing.set_beats(beats, opening=self.voices.opening)
+        if before is None and self.mode.answering(self):
+            timing.place_turn(self.turn_began)
         self.announce("beats", text)
+        self._retime()
         return True
+
+    def _retime(self) -> None:
+        """Move what is pending, and what waits, to the beats and the settings in force."""
+        self.timing.refresh()
+        if not self.settings.pause:  # when it goes on, all is timed again
+            self.voices.retime()
+        if self._awaits_from < math.inf:
+            self.await_line(self._awaits_from)
 
     def _ignore(self, _value: Value) -> bool:
         """Do nothing: the engine has changed the beats."""
@@ -400,7 +436,8 @@ class Jam:
         self._planning.drop()
         self.voices.cancel()
         self.voices.lift_all()
-        self.silent_since = math.inf
+        self.silent_since = self.asked_at = math.inf
+        self.stop_waiting()
         self.fair.begin()
         self.pass_turn(self.mode.first_turn)
         self.mode.chosen(self)
@@ -414,6 +451,7 @@ class Jam:
         self.announce("pause", value)
         if value:
             settings.pause, self.clock.stopped_at = int(value), self.t
+            self.timing.hold()
             self.voices.announce_cancelled()
             self.voices.lift_all()
             return True
@@ -422,13 +460,18 @@ class Jam:
             settings.pause, self.clock.stopped_at = int(value), None
             self.human_at += held
             self.silent_since += held
+            self.asked_at += held
+            self._awaits_from += held
             self.turn_began += held
+            self.timing.go_on(opening=self.voices.opening)
             self.fair.shift(held)
             self.mode.paused(self, held)
             self.voices.shift(held)
             self._planning.shift(held)
             also_dropped = self.mode.answering(self)
             self.voices.resample(also_dropped=also_dropped, keeps_phrases=True)
+            if self._awaits_from < math.inf:
+                self.await_line(self._awaits_from)
         if wakes:
             self.silenced = False
         self.mode.play_on(self)
@@ -454,7 +497,8 @@ class Jam:
             return False
         self.announce("panic")
         self.silenced = True
-        self.silent_since = math.inf
+        self.silent_since = self.asked_at = math.inf
+        self.stop_waiting()
         self.fair.end_waiting()
         self._planning.drop()
         self.voices.cancel()
@@ -538,7 +582,10 @@ class Jam:
         if not (self._has_heard and self.mode.plans and self.plans):
             return math.inf, 0.0
         if not self._is_playing:
-            return self._planning.answer_at(self.silent_since, self.settings.threshold), 0.0
+            since = self.silent_since
+            if since == math.inf:  # it may have been asked to answer on the next line
+                since = self.asked_at
+            return self._planning.answer_at(since, self.settings.threshold), 0.0
         if self.voices.has_phrases:
             return math.inf, 0.0
         left = min(self.mode.turn_end(self) - now, PHRASE * self.settings.timescale)
@@ -548,7 +595,7 @@ class Jam:
     def _phrase_seconds(self) -> float:
         """Longest phrase that can be played from now on, in the model's seconds."""
         settings = self.settings
-        left = settings.response or math.inf
+        left = self.timing.response or math.inf
         if self._is_playing:
             left = self.mode.turn_end(self) - self.clock.machine
         return clip(left / settings.timescale, 0.0, PHRASE)
@@ -670,9 +717,11 @@ class Jam:
         self.fed_at = None if snapshot.since_fed is None else self.t - snapshot.since_fed
         self.voices.set_fed(self.fed_at)
         self._has_heard = snapshot.has_heard
-        self.silent_since = math.inf
+        self.silent_since = self.asked_at = math.inf
+        self.stop_waiting()
         self.fair.end_waiting()
         if self.mode.restore(self, snapshot):
+            self.timing.place_turn(self.turn_began)
             self.fair.host_touched(self.clock.machine)  # who has asked for it
             bases = [self.clock.machine - since for since in snapshot.since_bases]
             same = snapshot.planned_by == self._planned_by
@@ -693,10 +742,40 @@ class Jam:
     def begin_turn(self, t: float) -> None:
         """Begin the machine's turn at t of its clock."""
         self.take_plan()
-        self.silent_since = math.inf
+        self.silent_since = self.asked_at = math.inf
+        self._awaits_from = math.inf
         self.turn_began = t
+        on_line = self.timing.open_turn(t)
         self.pass_turn("ai")
-        self.voices.start(t)
+        self.voices.start(t, on_line=on_line)
+
+    @property
+    def _opens_from(self) -> float:
+        """Time from which on the machine's turn may begin: after a silence, or if asked to."""
+        settings, since = self.settings, self.silent_since
+        over = since + settings.threshold
+        if self.fair.visitors and over < math.inf:
+            over = min(over, self.fair.answer_due(settings.threshold))
+        return min(over, self.asked_at)
+
+    def ask(self) -> None:
+        """Begin the machine's turn on the next line of the clock, whatever humans play."""
+        self.announce("answer")
+        self.asked_at = self.clock.machine
+        self.fair.host_touched(self.asked_at)
+
+    def await_line(self, earliest: float) -> None:
+        """Announce how long a turn waits for a line, which may begin from an instant on."""
+        beats = self.timing.beats_until(earliest)
+        if beats or self._awaits_from < math.inf:
+            self.sink(TurnAwaited(self.t, beats))
+        self._awaits_from = earliest if beats else math.inf
+
+    def stop_waiting(self) -> None:
+        """Announce that no turn waits for a line any more, if that was announced."""
+        if self._awaits_from < math.inf:
+            self._awaits_from = math.inf
+            self.sink(TurnAwaited(self.t, 0.0))
 
     def end_turn(self) -> None:
         """End the machine's turn: cancel what is pending and lift its fingers."""
@@ -781,11 +860,16 @@ class Jam:
         if self.settings.pause or not self.begun:
             self._upcoming = first, act
             return self._upcoming
-        silence_over = self.silent_since + self.settings.threshold
-        if self.fair.visitors and silence_over < math.inf:
-            silence_over = min(silence_over, self.fair.answer_due(self.settings.threshold))
+        silence_over, answer = self._opens_from, self._answer_silence
+        if self.timing.quantum is not None and silence_over < math.inf:
+            opens_at = self.timing.opens_at(silence_over)
+            waits = max(silence_over, self.clock.machine) < opens_at
+            if waits and self._awaits_from == math.inf:
+                answer = self._await_line
+            else:
+                silence_over = opens_at
         if silence_over <= first:
-            first, act = silence_over, self._answer_silence
+            first, act = silence_over, answer
         wake = self.mode.wakes_at(self)
         if wake <= first:
             first, act = wake, self._wake_mode
@@ -800,6 +884,9 @@ class Jam:
             first, act = end, self._end_answer
         self._upcoming = first, act
         return self._upcoming
+
+    def _await_line(self) -> None:
+        self.await_line(self._opens_from)
 
     def _answer_silence(self) -> None:
         self.begin_turn(self.t)

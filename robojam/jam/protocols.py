@@ -187,8 +187,11 @@ class JamLike(Protocol):
     def starts_alone(self) -> bool:
         """Whether it begins before anyone touches."""
 
-    def begin(self, seed: int) -> None:
-        """Begin the take, at t = 0, with the machine's random numbers from a seed."""
+    def begin(self, seed: int, beats: str = "") -> None:
+        """Begin the take, at t = 0, with the machine's random numbers from a seed.
+
+        beats are those of the clock, as of the control beats; "" is no clock.
+        """
 
     def advance(self, t: float) -> None:
         """Play everything that is due at or before t, in seconds of the take."""

@@ -4,6 +4,10 @@ A touch is due at the previous due time plus its dt times the timescale, so a la
 moves no deadline. The machine is one touch ahead, and a proposal is no part of the player's
 state until it has been played: to cancel it is to drop it.
 
+Where the jam keeps to a clock, a landing may sound at another time than it was drawn for, and
+the first touch of a turn on a line (robojam.jam.timing). It is moved before it is announced,
+and the model is fed the dt that it drew.
+
 A voice that has a planned phrase (robojam.jam.phrases) plays from it, until it is over or
 dropped; else each touch is the player's ordinary draw. Either is committed as it is played.
 """
@@ -20,6 +24,7 @@ from robojam.controls import Settings
 from robojam.jam.dwell import REDRAWS, DwellLimiter
 from robojam.jam.events import Counters, Event, MotifReturned, TouchPending, TouchPlayed
 from robojam.jam.protocols import Plan, Player, Proposal
+from robojam.jam.timing import Clock, Timing
 from robojam.touch import LIFT_AFTER, MAX_DT, MIN_DT, Phase, Touch, clip, nth
 
 _INDEX: Final = attrgetter("index")
@@ -34,22 +39,12 @@ _SAME: Final = 0.02
 _TOGETHER: Final = 32
 _APART: Final = 0.002
 _WAITING: Final = 8
+#: A pending touch is not moved by less than this, in seconds, when the beats change: it may
+#: have been sent.
+_STILL: Final = 0.001
 
 #: Remaining touches of planned phrases, by the voice: its pending one, and those that follow.
 Phrases = tuple[tuple[int, tuple[Proposal, ...]], ...]
-
-
-@dataclass(slots=True)
-class Clock:
-    """Time of a take in seconds; stopped_at: when the machine's own stopped, while paused."""
-
-    t: float = 0.0
-    stopped_at: float | None = None
-
-    @property
-    def machine(self) -> float:
-        """Time of the machine."""
-        return self.t if self.stopped_at is None else self.stopped_at
 
 
 @dataclass(slots=True)
@@ -67,6 +62,11 @@ class Voice:
     touched: float = 0.0
     commits: int = 0  # touches that it has been fed of its own
     version: int = 0  # number of its changes: queue entries of older ones are outdated
+    # The touch as it was drawn, where it is pending at another time, or too late for the turn;
+    # whether a turn or an answer begins with the next touch; and whether that is on a line.
+    as_drawn: Proposal | None = None
+    begins: bool = False
+    opens: bool = False
     # Of a voice that is fed a stream of its own (hear): when it was fed last, whether that was
     # a human's touch, dt and moving of the pending touch as the model drew it, and whether
     # that belongs to the stroke of an answer.
@@ -133,12 +133,14 @@ class Voices:
         settings: Settings,
         *,
         clock: Clock,
+        timing: Timing,
         sink: Callable[[Event], None],
         counts: Counters,
         last_due: Callable[[], float],
     ) -> None:
         """last_due returns from when on, by the machine's clock, nothing is played."""
         self.player, self.settings, self.clock = player, settings, clock
+        self._timing = timing
         self.sink, self.counts, self._turn_end = sink, counts, last_due
         self.all = [Voice(i, nth("ai", i)) for i in range(player.voices)]
         self._playing = self.all  # the others rest
@@ -189,15 +191,22 @@ class Voices:
             self._queue = [e for e in self._queue if self.all[e[2]].version == e[3]]
             heapify(self._queue)
 
-    def start(self, base: float) -> None:
+    @property
+    def opening(self) -> bool:
+        """Whether a voice waits for the line that the turn opens on."""
+        return any(voice.opens and voice.pending is not None for voice in self._playing)
+
+    def start(self, base: float, *, on_line: bool = False) -> None:
         """Sample the first touch of every voice, due its dt after base.
+
+        on_line: it is due on the line that the turn opens on, in the place of that.
 
         A touch that would come after the end of the turn is drawn again, since nothing would
         be played: people make long rests at times, but a machine that does not answer seems
         broken.
         """
         for voice in self.all:
-            voice.base = base
+            voice.base, voice.begins, voice.opens = base, True, on_line
             voice.dwell.clear()
         self._sample_touches(self._playing, began=base)
 
@@ -221,6 +230,20 @@ class Voices:
             self._phrases.clear()
         voices = [v for v in self._playing if v.pending is not None or also_dropped]
         self._sample_touches(voices)
+
+    def retime(self) -> None:
+        """Move what is pending to where it sounds by the beats and the settings in force.
+
+        Nothing is drawn again.
+        """
+        turn_end = self._turn_end()
+        for voice in self._playing:
+            drawn = voice.as_drawn or voice.pending
+            if drawn is None:
+                continue
+            due = self._due(voice, drawn, turn_end)
+            if voice.pending is None or abs(due - voice.due) > _STILL or due >= turn_end:
+                self._set_pending(voice, drawn, turn_end)
 
     # -- a stream of its own for each voice ------------------------------------------------
 
@@ -290,6 +313,8 @@ class Voices:
                     self.lift(voice)
             first = touch.moving and not voice.follows_human
             since = touch.t - voice.fed_at if first and voice.fed_at is not None else touch.dt
+            if voice.pending is None:
+                voice.as_drawn = None  # by a model that had not heard this
             inputs[voice.index] = clip(since, 0.0, MAX_DT), touch.moving and not first
             voice.fed_at, voice.follows_human = touch.t, True
         if len(inputs) == len(self._playing) and len(set(inputs.values())) == 1:
@@ -322,7 +347,7 @@ class Voices:
         for voice in voices:
             if voice.down:
                 self.lift(voice)
-            voice.base = base
+            voice.base, voice.begins = base, True
             voice.answering |= stroke
             voice.dwell.clear()
         self._sample_touches(voices, began=base, within=within, late=late)
@@ -381,7 +406,10 @@ class Voices:
             if playing:
                 for _ in range(min(voice.commits - self._commits[voice.index], len(rest))):
                     rest.popleft()
-                if voice.pending is None or not rest or not _same(voice.pending, rest[0]):
+                drawn = voice.as_drawn or voice.pending
+                if voice.pending is None or drawn is None or not rest:
+                    continue
+                if not _same(drawn, rest[0]):
                     continue
             if rest:
                 self._phrases[voice.index] = rest
@@ -427,8 +455,7 @@ class Voices:
             self._phrases.pop(voice.index, None)
             if voice.pending is not None:
                 self.sink(TouchPending(self.clock.t, voice.who, None, math.inf))
-            voice.pending, voice.due = None, math.inf
-            self._enqueue(voice)
+            self._drop_pending(voice)
             if voice.down:
                 self.lift(voice)
         self._playing = self.all[:playing]
@@ -455,8 +482,13 @@ class Voices:
         self._drop_heard()
         self.announce_cancelled()
         for voice in self.all:
-            voice.pending, voice.due = None, math.inf
-            self._enqueue(voice)
+            self._drop_pending(voice)
+
+    def _drop_pending(self, voice: Voice) -> None:
+        """Forget the pending touch of a voice, whatever it is."""
+        voice.pending, voice.due, voice.as_drawn = None, math.inf, None
+        voice.begins = voice.opens = False
+        self._enqueue(voice)
 
     def announce_cancelled(self) -> None:
         """Announce that no pending touch will be played at its announced time."""
@@ -522,30 +554,55 @@ class Voices:
 
     def _set_pending(self, voice: Voice, proposal: Proposal, turn_end: float) -> None:
         """Make a touch pending, unless the turn ends before it is due."""
-        now = self.clock.machine
+        if voice.follows_human and proposal.moving:
+            proposal = Proposal(proposal.x, proposal.y, proposal.dt, moving=False)
+        now, t = self.clock.machine, self.clock.t
         due = max(voice.base + proposal.dt * self.settings.timescale, now)
-        t = self.clock.t
+        voice.as_drawn = None
+        if self._timing.active:
+            drawn, due = due, self._due(voice, proposal, turn_end)
+            if due != drawn or due >= turn_end:
+                voice.as_drawn = proposal
+                dt = clip((due - voice.base) / self.settings.timescale, MIN_DT, MAX_DT)
+                proposal = Proposal(
+                    proposal.x, proposal.y, dt, proposal.moving, proposal.recall
+                )
         if due >= turn_end:
             if voice.pending is not None:
                 self.sink(TouchPending(t, voice.who, None, math.inf))
             voice.pending, voice.due = None, math.inf
             self._enqueue(voice)
             return
-        if voice.follows_human and proposal.moving:
-            proposal = Proposal(proposal.x, proposal.y, proposal.dt, moving=False)
         voice.pending, voice.due = proposal, due
         self._enqueue(voice)
         held = self.clock.stopped_at is not None
         self.sink(TouchPending(t, voice.who, proposal, t + (due - now), held))
+
+    def _due(self, voice: Voice, drawn: Proposal, turn_end: float) -> float:
+        """Return when a touch is due, by the machine's clock, as the jam keeps to its clock."""
+        scale, now, timing = self.settings.timescale, self.clock.machine, self._timing
+        due = max(voice.base + drawn.dt * scale, now)
+        if due >= turn_end and not voice.opens:
+            return due
+        earliest = max(voice.base + MIN_DT * scale, now)
+        if voice.opens:
+            line = timing.line_time
+            return due if line is None else max(line, earliest)
+        if timing.grid is None or (drawn.moving and voice.down):
+            return due
+        landing = timing.land(due, earliest, voice.base + MAX_DT * scale)
+        # A turn in which no line is left has a touch all the same.
+        return due if landing >= turn_end and voice.begins else landing
 
     def play(self, voice: Voice, *, feed: bool) -> None:
         """Play the touch that is due; then feed it to the model and sample the next.
 
         Without feed the model is not fed it, and nothing follows until it is asked for.
         """
-        proposal, t = voice.pending, self.clock.t
+        proposal, t, drawn = voice.pending, self.clock.t, voice.as_drawn
         assert proposal is not None
         voice.pending, voice.due = None, math.inf
+        voice.as_drawn, voice.begins, voice.opens = None, False, False
         moving = proposal.moving and voice.down
         if not moving and voice.down:
             self.lift(voice)
@@ -560,7 +617,7 @@ class Voices:
         if not feed:
             self.player.skip(voice.index)
             return
-        dt, fed_as_move = proposal.dt, moving
+        dt, fed_as_move = proposal.dt if drawn is None else drawn.dt, moving
         if voice.follows_human and voice.drawn is not None:
             dt, fed_as_move = voice.drawn
         self.player.commit(voice.index, proposal.x, proposal.y, dt, fed_as_move)

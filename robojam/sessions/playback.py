@@ -130,9 +130,9 @@ class Playback:
         """Return False: a recording has no rules of turns."""
         return False
 
-    def begin(self, seed: int) -> None:
-        """Begin. A recording needs no seed."""
-        del seed
+    def begin(self, seed: int, beats: str = "") -> None:
+        """Begin. A recording needs no seed, and no beats."""
+        del seed, beats
 
     def forecast(self) -> list[tuple[float, ...]]:
         """Return nothing: no model plays."""

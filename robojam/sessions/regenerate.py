@@ -68,9 +68,13 @@ def regenerate(
     earlier = "follow" not in session.header.options
     modes = EARLIER_MODES if earlier else MODES
     jam = Jam(player, settings, sink, modes=modes, rules=session.header.rules)
-    jam.begin(session.header.seed)
+    events = session.events
+    beats = _first_beats(events)
+    if beats:
+        events = events[1:]
+    jam.begin(session.header.seed, beats)
     last: dict[str, float] = {}
-    for event in session.events:
+    for event in events:
         if isinstance(event, TouchEvent):
             touch = event.touch
             if is_machine(touch.who):
@@ -103,6 +107,13 @@ def regenerate(
     if not (session.events and isinstance(session.events[-1], EndEvent)):
         jam.advance(session.duration)
         yield from made
+
+
+def _first_beats(events: Sequence[SessionEvent]) -> str:
+    """Return the beats of the clock with which a take began; "" for none."""
+    if not events or not isinstance(events[0], SetEvent) or events[0].t > 0:
+        return ""
+    return str(events[0].values.get("beats", "")) if len(events[0].values) == 1 else ""
 
 
 def missing_parts(session: Session) -> Iterator[str]:

@@ -317,7 +317,7 @@ COOKIE: Final = "/robojam/cookie"
 #: Addresses that only an engine sends: its own messages that come back through a loop.
 ENGINE_ADDRESSES: Final = (
     "/robojam/ai", "/robojam/human", "/robojam/turn", "/robojam/forecast",
-    "/robojam/motif", "/robojam/beat", COOKIE,
+    "/robojam/motif", "/robojam/beat", "/robojam/count_in", COOKIE,
 )  # fmt: skip
 #: Kind of an argument in a table, by its type tag.
 _KINDS: Final = dict.fromkeys("ihfd", "n") | {"s": "s"}
@@ -410,6 +410,14 @@ def encode_pending(who: str, finger: int, x: float, y: float, wait: float) -> by
 def encode_turn(whose: str) -> bytes:
     """Return the message that the turn is human or ai."""
     return encode("/robojam/turn", "s", whose)
+
+
+def encode_count_in(beats: float) -> bytes:
+    """Return the message that the machine's turn waits for a line, so many beats from now.
+
+    0: it does not, or no more.
+    """
+    return encode("/robojam/count_in", "f", beats)
 
 
 def encode_motif(who: str, whose: str, seconds_ago: float, path: Sequence[float]) -> bytes:

@@ -54,7 +54,8 @@ def test_every_option_is_on_the_command_line_and_in_toml_under_one_name(tmp_path
         "instrument": "human=drums,ai=chirp", "roles": "roles.toml",
         "control": ["10.0.0.7", "fd00::/64", "ipad.local"],
     }  # fmt: skip
-    for name, row in SETTINGS.items():
+    for field, row in SETTINGS.items():
+        name = field.replace("_", "-")
         if row.option and name not in given:
             given[name] = row.high if row.kind is Kind.NUMBER else row.default
     assert set(given) | {"midi"} == {option.name for option in OPTIONS}  # tables: TOML alone
@@ -69,7 +70,8 @@ def test_every_option_is_on_the_command_line_and_in_toml_under_one_name(tmp_path
     path.write_text(
         "\n".join(f"{name} = {msgspec.json.encode(v).decode()}" for name, v in given.items())
     )
-    controls = {name: given.pop(name) for name in SETTINGS if name in given}
+    options_of = {field: field.replace("_", "-") for field in SETTINGS}
+    controls = {f: given.pop(name) for f, name in options_of.items() if name in given}
     expected = msgspec.convert({**given, "controls": controls}, Options)
     assert options(*words) == resolve({}, str(path)) == expected
 

@@ -425,6 +425,15 @@ CONTROLS = {
     "range": "s",
     "scale": "s",
     "volume": "f",
+    "clock": "s",
+    "tempo": "f",
+    "quantum": "s",
+    "grid": "s",
+    "swing": "f",
+    "lean": "f",
+    "bars": "i",
+    "clock_out": "s",
+    "metronome": "f",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from robojam.beats import Beats
 from robojam.controls import Settings
 from robojam.jam.events import (
     ControlChanged,
@@ -12,6 +13,7 @@ from robojam.jam.events import (
     Event,
     TouchPending,
     TouchPlayed,
+    TurnAwaited,
     TurnChanged,
 )
 from robojam.jam.jam import Jam
@@ -32,6 +34,7 @@ class Take:
         player: ScriptedPlayer | None = None,
         voices: int = 1,
         modes: Mapping[str, type[Mode]] = MODES,
+        beats: str = "",
         **options: Any,
     ) -> None:
         self.player = player or ScriptedPlayer(*script, voices=voices)
@@ -39,7 +42,7 @@ class Take:
         self.counts = Counters()
         self.out: list[Event] = []
         self.jam = Jam(self.player, self.settings, self.out.append, self.counts, modes=modes)
-        self.jam.begin(0)
+        self.jam.begin(0, beats)
 
     def until(self, t: float) -> Take:
         self.jam.advance(t)
@@ -76,6 +79,19 @@ class Take:
     @property
     def pending(self) -> TouchPending:
         return [event for event in self.out if isinstance(event, TouchPending)][-1]
+
+    def beats(self, t: float, beat: float, tempo: float, beats_per_bar: int = 4) -> None:
+        """Have the clock be at a beat at t, with a tempo from then on."""
+        self.set(t, "beats", Beats(t, beat, tempo, beats_per_bar).encode())
+
+    @property
+    def waits(self) -> list[tuple[float, float]]:
+        """Return when it was announced that a turn waits for a line, and the beats to it."""
+        return [
+            (round(event.t, 9), round(event.beats, 9))
+            for event in self.out
+            if isinstance(event, TurnAwaited)
+        ]
 
     @property
     def order(self) -> list[str]:

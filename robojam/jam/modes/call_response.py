@@ -29,8 +29,11 @@ class CallResponse(Listen):
 
     def answer(self, jam: Jam) -> bool:
         """Begin the machine's turn."""
-        if jam.turn == "ai":
+        if jam.turn == "ai" or jam.asked_at < math.inf:
             return False
+        if jam.timing.quantum is not None:
+            jam.ask()
+            return True
         jam.take_plan()
         jam.announce("answer")
         jam.fair.host_touched(jam.clock.machine)
@@ -39,13 +42,13 @@ class CallResponse(Listen):
 
     def counts(self, jam: Jam, who: str) -> bool:
         """Return False for a visitor who has made others wait for their answer for long."""
-        settings = jam.settings
+        response = jam.timing.response
         return jam.fair.touch(
             who,
             jam.clock.machine,
-            settings.threshold,
+            jam.settings.threshold,
             began=jam.turn_began if jam.turn == "ai" else math.inf,
-            enough=min(ANSWERED, settings.response / 2) if settings.response else ANSWERED,
+            enough=min(ANSWERED, response / 2) if response else ANSWERED,
         )
 
     def human_touched(self, jam: Jam, _touch: Touch) -> None:
@@ -53,16 +56,19 @@ class CallResponse(Listen):
         if jam.turn == "ai":
             jam.end_turn()
         jam.silent_since = jam.human_at
+        if jam.asked_at == math.inf:
+            jam.stop_waiting()
 
     def panicked(self, jam: Jam) -> None:
         """Give the turn back."""
         jam.pass_turn("human")
 
     def turn_end(self, jam: Jam) -> float:
-        """Return the turn's beginning plus response seconds; 0 is without end."""
-        if jam.turn != "ai" or jam.settings.response == 0:
-            return math.inf
-        return jam.turn_began + jam.settings.response
+        """Return the turn's beginning plus response seconds, or a line of the clock.
+
+        A response of 0 is without end.
+        """
+        return math.inf if jam.turn != "ai" else jam.timing.turn_end(jam.turn_began)
 
     def answering(self, jam: Jam) -> bool:
         """Return whether it is the machine's turn."""

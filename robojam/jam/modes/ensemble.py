@@ -86,7 +86,7 @@ class Ensemble(Listen):
         self._account = 0.0  # touches that the machine is behind
         self._touches, self._counted_at = 0.0, 0.0  # the others' mean, which decays
         self._began_at: float | None = None  # when the first human touched
-        self._enters_at = math.inf
+        self._enters_at, self._enters_until = math.inf, 0.0
         self._entered_at = self._rested_at = -math.inf
         self._has_played = False  # since it was the soloist's turn
         self._rests_at = 0.0  # seconds behind the others at which it rests
@@ -133,8 +133,10 @@ class Ensemble(Listen):
         most = _MOST * self._density(now)
         self._account = clip(self._account, -most, most)
         enough = _BEHIND if touch.phase is Phase.DOWN else _FAR_BEHIND
-        if jam.turn == "human" and self._behind(now) >= enough:
-            self._enters_at = max(now, self._rested_at + _REST)
+        waits = jam.timing.quantum is not None and self._enters_at < math.inf
+        if jam.turn == "human" and self._behind(now) >= enough and not waits:
+            self._enters_at, self._enters_until = max(now, self._rested_at + _REST), 0.0
+            jam.await_line(self._enters_at)
 
     def _present(self, now: float) -> dict[str, _Player]:
         """Return the players who are present: hosts, or visitors where there are none."""
@@ -166,15 +168,15 @@ class Ensemble(Listen):
              if not p.stopped),
             default=math.inf,
         )  # fmt: skip
-        return min(self._enters_at, stops + jam.settings.threshold)
+        return min(jam.timing.opens_at(self._enters_at), stops + jam.settings.threshold)
 
     def wake(self, jam: Jam) -> None:
         """Enter, or note that players have stopped, and take over from them."""
         now, threshold = jam.clock.machine, jam.settings.threshold
-        if self._enters_at <= now:
+        if jam.timing.opens_at(self._enters_at) <= now:
             self._enters_at = math.inf
             if jam.turn == "human":
-                self._enter(jam, rests_at=0.0)
+                self._enter(jam, rests_at=self._enters_until)
             return
         present = self._present(now)
         takes_over = False
@@ -188,7 +190,16 @@ class Ensemble(Listen):
         if takes_over and jam.turn == "ai":
             self._rests_at = -_TAKEOVER
         elif takes_over and self._behind(now) > -_AHEAD and now >= self._rested_at + _REST:
-            self._enter(jam, rests_at=-_TAKEOVER)
+            self._enter_on_line(jam, rests_at=-_TAKEOVER)
+
+    def _enter_on_line(self, jam: Jam, *, rests_at: float) -> None:
+        """Enter now, or, with a quantum, on the next line of the clock."""
+        now = jam.clock.machine
+        if jam.timing.opens_at(now) > now:
+            self._enters_at, self._enters_until = min(self._enters_at, now), rests_at
+            jam.await_line(self._enters_at)
+        else:
+            self._enter(jam, rests_at=rests_at)
 
     def _enter(self, jam: Jam, *, rests_at: float) -> None:
         """Begin to play, until the machine is that many seconds behind the others."""
@@ -203,7 +214,7 @@ class Ensemble(Listen):
         if jam.turn != "ai":
             return
         now = jam.clock.machine
-        lasted = now - self._entered_at - (jam.settings.response or _PHRASE)
+        lasted = now - self._entered_at - (jam.timing.response or _PHRASE)
         ahead = max(self._rests_at - self._behind(now), lasted)
         stroke_goes_on = voice.pending is not None and voice.pending.moving
         if ahead >= (_LONGER if stroke_goes_on else 0.0) or not jam.voices.pending:
@@ -215,7 +226,7 @@ class Ensemble(Listen):
         if jam.turn == "ai":
             return False
         jam.announce("answer")
-        self._enter(jam, rests_at=min(0.0, self._behind(jam.clock.machine)) - _TAKEOVER)
+        self._enter_on_line(jam, rests_at=min(0.0, self._behind(jam.clock.machine)) - _TAKEOVER)
         return True
 
     def panicked(self, jam: Jam) -> None:
@@ -242,7 +253,7 @@ class Ensemble(Listen):
         """Return `response` seconds after the last touch of a human, or after it entered."""
         if jam.turn != "ai":
             return math.inf
-        return max(jam.human_at, self._entered_at) + (jam.settings.response or _PHRASE)
+        return max(jam.human_at, self._entered_at) + (jam.timing.response or _PHRASE)
 
     def answering(self, jam: Jam) -> bool:
         """Return whether the machine plays."""
