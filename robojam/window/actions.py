@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
+from robojam.controls import CONTROLS
 from robojam.music import (
     INSTRUMENTS,
     SCALES,
@@ -37,6 +38,8 @@ REQUEST_TIMEOUT = 0.5
 PHRASE_ID = 2000
 #: Ranges of pitch that can be chosen, as MIDI notes: C2-C6, C3-C5, C4-C6 and C2-C4.
 RANGES = ("36-84", "48-72", "60-84", "36-60")
+#: Clocks that can be chosen.
+CLOCKS = ("off", "internal", "link", "midi", "jack")
 #: Seconds for which it is explained why an action is not possible.
 EXPLAINED = 4.0
 #: Longest name of a recording, in characters.
@@ -75,7 +78,7 @@ class Actions:
         match name:
             case "keep" | "cancel":
                 self.edit_name("", now, confirm=name == "keep", cancel=name == "cancel")
-            case "answer" | "reset":
+            case "answer" | "reset" | "tap" | "downbeat":
                 send(f"/robojam/{name}")
             case "panic":
                 send("/robojam/panic")
@@ -111,6 +114,11 @@ class Actions:
                 if current := self._current(name, state.text(name), now):
                     scale = _next_after(current, tuple(SCALES))
                     self._request(name, scale, scale, now)
+            case "clock" | "quantum" | "grid":
+                if current := self._current(name, state.text(name), now):
+                    words = CLOCKS if name == "clock" else CONTROLS[name].words
+                    chosen = _next_after(current.partition(":")[0], words)
+                    self._request(name, chosen, chosen, now)
             case "range":
                 if current := self._current(name, state.text(name), now):
                     chosen = _next_after(str(range_of("", current)), RANGES)

@@ -56,6 +56,8 @@ from robojam.window.view.widgets import HitBox
 
 #: Time between frames while something moves, in seconds.
 FRAME_INTERVAL = 1 / 60
+#: Actions of buttons that act when they are pressed; others when they are released.
+_AT_ONCE = ("panic", "tap", "downbeat")
 #: Longest wait while nothing moves, in seconds, so that clocks and status go on.
 IDLE_INTERVAL = 0.25
 #: Time for packets in one turn of the loop, in seconds: fingers come first, in a flood, too.
@@ -410,7 +412,7 @@ class App:
         if press is None:
             return
         box, *_ = press
-        acts = box.action != "panic" and not box.absolute and not box.dial
+        acts = box.action not in _AT_ONCE and not box.absolute and not box.dial
         if box.action and acts and box.contains(*at) and self._is_shown(box):
             self._perform(box.action)
 
@@ -438,7 +440,10 @@ class App:
                 self._release(pointer)
 
     def _press_box(self, pointer: Hashable, box: HitBox, x: float) -> None:
-        """Begin a press: panic acts at once, a dial is grabbed, others wait for the lift."""
+        """Begin a press: panic and a tap act at once, a dial is grabbed.
+
+        Others wait for the lift.
+        """
         self._needs_redraw = True
         left, _, width, _ = box.box
         share = (x - left) / max(1, width - 1)
@@ -449,8 +454,8 @@ class App:
                 value = self.state.controls.get(box.dial)
                 share = 0.0 if value is None else DIALS[box.dial].share(value)
         self._presses[pointer] = (box, x, share)
-        if box.action == "panic":
-            self._perform("panic")
+        if box.action in _AT_ONCE:
+            self._perform(box.action)
         elif box.absolute:
             self._drag_control(pointer, x)
 

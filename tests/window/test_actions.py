@@ -83,3 +83,29 @@ def test_recording_that_has_become_unreadable_gives_a_notice_when_opened(tmp_pat
     actions.perform("open:2026-11-20T10-00-00.jsonl", 1.0)
     assert actions.playback is None
     assert "cannot be read" in actions.state.notice
+
+
+def test_tap_and_downbeat_are_sent_at_once():
+    actions = idle_actions()
+    for name in ("tap", "downbeat"):
+        actions.perform(name, 1.0)
+    assert actions.sender.packets == [encode(f"/robojam/{n}") for n in ("tap", "downbeat")]
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [("clock", "off", "internal"), ("clock", "midi:Drums", "jack"), ("clock", "jack", "off"),
+     ("quantum", "beat", "bar"), ("grid", "1/32", "off")],
+)  # fmt: skip
+def test_words_of_a_clock_are_chosen_in_turn(name, before, after):
+    actions = idle_actions()
+    actions.state.texts[name] = before
+    actions.perform(name, 1.0)
+    assert actions.sender.packets == [encode(f"/robojam/{name}", "s", after)]
+
+
+def test_step_of_a_count_is_a_whole_number():
+    actions = idle_actions(bars=2.0)
+    actions.perform("step:bars:1", 1.0)
+    actions.perform("step:bars:-1", 9.0)
+    assert actions.sender.packets == [encode("/robojam/bars", "f", v) for v in (3.0, 1.0)]

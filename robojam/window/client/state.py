@@ -19,6 +19,7 @@ from robojam.config.roles import Role
 from robojam.controls import CONTROLS, SETTINGS, Kind
 from robojam.jam.modes import MODES, Mode
 from robojam.touch import MEMORIES, Phase, clip, is_machine, is_player
+from robojam.window.client.beat_clock import BeatClock
 from robojam.window.client.own_touches import OwnTouches
 from robojam.window.client.ports import MAX_ENTRIES, EnginePorts, plain
 from robojam.window.client.setup import EngineSetup, parse_setup
@@ -38,6 +39,10 @@ FORECAST_SHOWN, PENDING_SHOWN = 3.0, 0.4
 #: A motif that comes back is shown for this many seconds; so many at once, at most; and
 #: points of its path, at most.
 RECALL_SHOWN, MAX_RECALLS, MAX_RECALL_POINTS = 4.0, 8, 32
+#: What the window says where lines of a clock are asked for, and there is none.
+NEEDS_CLOCK = "quantum, grid and bars need a clock: choose one, or tap a tempo"
+#: Part of a beat for which its mark glows.
+GLOW = 0.4
 #: Components of the forecast that are drawn, the heaviest first.
 MAX_COMPONENTS = 12
 
@@ -181,6 +186,8 @@ class WindowState:
     memories: tuple[str, ...] = ()
     sessions: str = ""
     ports: EnginePorts = field(default_factory=EnginePorts)
+    beat_clock: BeatClock = field(default_factory=BeatClock)
+    clock_peers: int | None = None  # other programs that share the clock
     web: WebPad = field(default_factory=WebPad)
     setup: EngineSetup | None = None  # None until the engine has been asked
     has_played: bool = False
@@ -262,7 +269,20 @@ class WindowState:
             return None
         passed = 0.0 if self.paused else now - self._turn_left_at
         left = max(0.0, self._turn_left - passed)
-        return left, max(left, self.controls.get("response", left))
+        return left, max(left, self._response)
+
+    @property
+    def _response(self) -> float:
+        """Length of the machine's turn in seconds; 0: it has no end, or is not known."""
+        beats, bars = self.beat_clock.beats, self.controls.get("bars", 0)
+        if beats is not None and bars and self.has_clock:
+            return bars * beats.beats_per_bar * 60 / beats.tempo
+        return self.controls.get("response", 0.0)
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether the engine keeps to a clock, or would."""
+        return self.text("clock") not in ("", "off")
 
     def current_forecast(self, now: float) -> tuple[ForecastComponent, ...]:
         """Return the forecast if it is recent and to be shown, else nothing."""
@@ -272,7 +292,9 @@ class WindowState:
     def is_animating(self, now: float) -> bool:
         """Return whether the surface changes with time alone, without a new message."""
         counting = self.turn_left(now) is not None and not self.paused
-        changes = self.pending_touches or self.recalled or counting
+        beat = self.beat_clock.at(now)
+        glows = beat is not None and beat.part < GLOW
+        changes = self.pending_touches or self.recalled or counting or glows
         return bool(changes) or self.strokes.is_animating(now)
 
     def add_own_touch(self, phase: Phase, finger: int, x: float, y: float, now: float) -> None:
@@ -297,6 +319,7 @@ class WindowState:
             self.strokes.lift_others(now)
             self.pending_touches.clear()
             self.forecast, self.setup = (), None
+            self.beat_clock.stop()
 
     def handle_message(self, message: Message, now: float, utc: datetime) -> None:
         """Apply a message from the engine. An invalid message changes nothing.
@@ -316,6 +339,12 @@ class WindowState:
                 self._handle_forecast(message.args, now)
             case ["robojam", "motif"]:
                 self._handle_motif(message.args, now)
+            case ["robojam", "beat"]:
+                if (numbers := _finite_numbers(message.args)) and len(numbers) == 3:
+                    self.beat_clock.hear(numbers[0], numbers[1], numbers[2], now)
+            case ["robojam", "count_in"]:
+                if (numbers := _finite_numbers(message.args)) and len(numbers) == 1:
+                    self.beat_clock.count_in(numbers[0], now)
             case ["robojam", name] if name in _EVENTS:
                 self.silenced = self.silenced or name == "panic"
                 paused = name == "panic" and self.paused
@@ -416,7 +445,7 @@ class WindowState:
             self.turn = turn
             if is_machine(turn):
                 self.forecast = ()  # it was the human's
-                response = self.controls.get("response", 0.0)
+                response = self._response
                 ends = response > 0 and self.mode_rules.alternates
                 self._turn_left, self._turn_left_at = (response if ends else None), now
             else:
@@ -444,8 +473,11 @@ class WindowState:
         self.recalled = (*self.recalled, recalled)[-MAX_RECALLS:]
 
     def _handle_control(self, name: str, value: object) -> None:
-        if self._set_control(name, value) and name == "pause":
-            self.silenced = False
+        if self._set_control(name, value):
+            if name == "pause":
+                self.silenced = False
+            elif name == "clock" and not self.has_clock:
+                self.beat_clock.stop()
 
     def _set_control(self, name: str, value: object) -> bool:
         """Keep a reported value if it is one that the control can have; return whether."""
@@ -506,6 +538,7 @@ class WindowState:
                 f"{resting:.0f} of {voices:.0f} voices rest: the machine has no time for them"
             )
             self.problems += (text,)
+        self._handle_clock(status.get("clock"))
         if out := _players_out(status.get("players")):
             self.problems += (f"{out} never pauses: the others are answered meanwhile",)
         self.late_ms = clip(finite_number(status.get("late_ms_p99")) or 0.0, 0, 1e5)
@@ -518,6 +551,21 @@ class WindowState:
             self.strokes.lift_others(now)
         self._engine_started = started or self._engine_started
         self._has_status = True
+
+    def _handle_clock(self, clock: object) -> None:
+        """Take the state of the clock from a status; without one the engine has no beat."""
+        clock = clock if isinstance(clock, dict) else {}
+        self._set_control("clock", clock.get("source"))
+        peers = finite_number(clock.get("peers"))
+        self.clock_peers = None if peers is None else int(clip(peers, 0, 999))
+        if problem := plain(clock.get("problem") or ""):
+            self.problems += (f"clock: {problem}",)
+        leans = self.text("grid") not in ("", "off") and self.controls.get("lean")
+        asked = self.text("quantum") not in ("", "off") or leans or self.controls.get("bars")
+        if asked and self.text("clock") == "off" and not self.replaying:
+            self.problems += (NEEDS_CLOCK,)
+        if not self.has_clock:
+            self.beat_clock.stop()
 
     def _tell_unable(self, plans: object, now: float) -> None:
         """Say, once for a model, that `follow` and `memory` change nothing for it."""

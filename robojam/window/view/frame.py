@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from robojam.controls import MODES
+from robojam.controls import MODES, SETTINGS
 from robojam.touch import is_machine
 from robojam.window.client.state import DROPS_SHOWN, EngineState, WindowState
 from robojam.window.input.dials import DIALS
@@ -32,8 +32,12 @@ MAX_NOTICES = 4
 BACK = 10.0
 #: Names of modes that are abbreviated where there is little room.
 _SHORT_MODES = {"call-response": "call", "ensemble": "ens."}
+#: Dials that are shown only where there is a clock.
+_OF_CLOCK = frozenset(
+    name for name, row in SETTINGS.items() if row.timing or name == "metronome"
+)
 #: Dials that are shown first where there is not room for all; then the others, in their order.
-_FIRST_DIALS = ("temperature", "spread", "follow")
+_FIRST_DIALS = ("tempo", "temperature", "spread", "follow")
 
 
 Row = tuple[Label, ...]
@@ -146,6 +150,8 @@ def _engine_labels(state: WindowState, turn: ColourRole, now: float) -> Iterator
         yield Label(_run("answer now", text), 3, _run("answer", text), action="answer")
     if state.paused:
         yield Label(_run("go on", text), 3, action="pause")
+    if state.has_clock:
+        yield Label(_run("tap", text), 4, action="tap")
     short = _run(f"-{BACK:.0f} s", text)
     yield Label(_run(f"back {BACK:.0f} s", text), 6, short, action=f"back:{BACK:.0f}")
     if state.can_undo_store(now):
@@ -189,9 +195,11 @@ def _mode_buttons(state: WindowState) -> Iterator[Label]:
 def _dial_labels(state: WindowState) -> Iterator[Label]:
     ranks = {n: i for i, n in enumerate(dict.fromkeys((*_FIRST_DIALS, *DIALS)), start=3)}
     for name, dial in DIALS.items():
-        is_volume = name == "volume"
+        is_volume = name in ("volume", "metronome")
         value = state.controls.get(name)
         if value is None or (is_volume and "sound" not in state.ports.problems):
+            continue
+        if name in _OF_CLOCK and not state.has_clock:
             continue
         shown = (TextRun(dial.text(value)),)
         yield Label(

@@ -62,6 +62,9 @@ HELP: tuple[tuple[tuple[str, ...], str], ...] = (
     (("reset",), "the machine forgets all that it has heard"),
     (("instrument:human", "instrument:ai", "scale", "range"),
      "your instrument, the machine's, scale, range of pitch"),
+    (("tap", "downbeat"), "tap the tempo; a bar begins now"),
+    (("clock", "quantum", "grid"),
+     "clock; when answers begin; the notes that landings lean to"),
     (("record", "sessions"), "start or stop recording, list of recordings"),
     (("controls", "setup", "forecast"), "all controls, devices, the glow of the forecast"),
     (("web",), "phones play, too: the QR code of the web pad"),
@@ -122,6 +125,10 @@ def _control_rows(state: WindowState, *, full: bool) -> tuple[Row, ...]:
         (PanelCell("your instrument", "instrument:human", yours),
          PanelCell("the machine's", "instrument:ai", instrument_of("ai", instruments)),
          PanelCell("scale", "scale", state.text("scale"))),
+        (PanelCell("clock", "clock", _clock_text(state)),
+         PanelCell("answers begin", "quantum", state.text("quantum")),
+         PanelCell("grid", "grid", state.text("grid")),
+         PanelCell("tap", "tap"), PanelCell("downbeat", "downbeat")),
         tuple(PanelCell(f"back {s} s", f"back:{s}") for s in (5, 10, 30)),
         tuple(memories),
         (PanelCell("answer now", "answer"),
@@ -138,6 +145,14 @@ def _control_rows(state: WindowState, *, full: bool) -> tuple[Row, ...]:
          PanelCell("phones", "web"), PanelCell("help", "help"),
          PanelCell("quit", "quit"), PanelCell("close", "close")),
     )  # fmt: skip
+
+
+def _clock_text(state: WindowState) -> str:
+    """Return the clock, with the number of others who share it."""
+    clock, peers = state.text("clock"), state.clock_peers
+    if not peers or not state.has_clock:
+        return clock
+    return f"{clock}, {peers} {'other' if peers == 1 else 'others'}"
 
 
 def _dial_cell(state: WindowState, name: str) -> PanelCell:

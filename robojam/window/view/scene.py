@@ -8,6 +8,7 @@ import pygame
 
 from robojam.window.client.state import ForecastComponent, WindowState
 from robojam.window.recordings.playback import RecordingPlayback
+from robojam.window.view.beat_view import draw_beat
 from robojam.window.view.forecast_view import ForecastView
 from robojam.window.view.frame import FrameText, frame_text
 from robojam.window.view.panels import Panel
@@ -75,6 +76,8 @@ class Scene:
             screen.blit(pygame.transform.rotate(canvas, -90 * quarter_turns), (0, 0))
         self._draw_surface(screen, state, now, metrics, theme, panel, playback)
         self._draw_edge(screen, box, frame.turn, state.turn_left(now))
+        if metrics.text and (beat := state.beat_clock.at(now)) is not None:
+            draw_beat(screen, beat, metrics, theme, self.text)
         # A theme without text shows what was asked for: a panel with its notices, a question.
         shows_text = theme.has_text or panel is not None
         notices = frame.notices if shows_text else frame.asked
