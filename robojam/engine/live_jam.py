@@ -72,6 +72,7 @@ class LiveJam:
         self.handled_at = -math.inf
         #: Beats of the clock by the engine's clock, which the jam keeps to; None for none.
         self.beats: Beats | None = None
+        self._lacks_clock = False  # it was logged that a clock is asked for and missing
         self._unable = ""  # name of the last model of which that was logged
         #: When a machine that could not go on tries again.
         self.retry_at = math.inf
@@ -90,26 +91,24 @@ class LiveJam:
     def begin(self, arrival: float) -> None:
         """Begin the take at an instant, unless it has begun."""
         if not self.takes.begun:
-            self.jam.begin(self.takes.begin(arrival, self.info, self.settings))
+            seed = self.takes.begin(arrival, self.info, self.settings)
+            self.jam.begin(seed, self._beats_at(arrival))
             if self.load.resting:
                 self.jam.control(0.0, "resting", self.load.resting)
-            if self.beats is not None:
-                self._keep_beats(arrival)
 
     def keep_to(self, beats: Beats | None, now: float) -> None:
         """Have the jam keep to other beats from an instant on; None for none."""
         self.beats = beats
         if self.takes.begun and not self.jam.replaying:
             self.catch_up(now)
-            self._keep_beats(max(now, self.takes.origin + self.jam.t))
+            at = max(now, self.takes.origin + self.jam.t)
+            self.jam.control(self.takes.t(at), "beats", self._beats_at(at))
 
-    def _keep_beats(self, at: float) -> None:
-        """Give the jam the beats as they are at an instant, from which on they hold."""
-        text = ""
-        if (beats := self.beats) is not None:
-            here = Beats(at, beats.beat_at(at), beats.tempo, beats.beats_per_bar)
-            text = here.encode()
-        self.jam.control(self.takes.t(at), "beats", text)
+    def _beats_at(self, at: float) -> str:
+        """Return the beats as they are at an instant, from which on they hold; "" for none."""
+        if (beats := self.beats) is None:
+            return ""
+        return Beats(at, beats.beat_at(at), beats.tempo, beats.beats_per_bar).encode()
 
     def end_take(self, arrival: float, reason: str) -> None:
         """End the take for a reason; `renew` makes the next."""
@@ -189,6 +188,8 @@ class LiveJam:
             return math.inf
         if (self.settings.follow or self.settings.memory) and not self.jam.plans:
             self._report_unable()
+        if self.settings.clock == "off":
+            self._report_no_clock()
         return self.jam.prepare(self.takes.t(self._clock()), plans=self.load.has_room)
 
     def _report_unable(self) -> None:
@@ -200,6 +201,18 @@ class LiveJam:
                 "the model %s has not learnt what belongs to a call, and plays as with follow "
                 "and memory at 0 (robojam train --matcher-only adds it)", printable(name),
             )  # fmt: skip
+
+    def _report_no_clock(self) -> None:
+        """Log, once until it changes, that lines of a clock are asked for and there is none."""
+        settings = self.settings
+        leans = settings.lean > 0 and settings.grid != "off"
+        asked = settings.quantum != "off" or leans or settings.bars > 0
+        if asked and not self._lacks_clock and not self.jam.replaying:
+            log.warning(
+                "quantum, grid and bars do nothing without a clock (--clock internal, link or "
+                "midi, or tap a tempo)"
+            )
+        self._lacks_clock = asked
 
     def fit(self, now: float) -> None:
         """Rest as many voices as the machine has no time for, or wake some."""

@@ -390,7 +390,9 @@ class Jam:
             self._apply_sampling()
         row = SETTINGS[name]
         if row.timing:
-            self._retime()
+            was_active = self.timing.active
+            self.timing.refresh()
+            self._retime(was_active=was_active)
         elif not row.sound:
             self._resample()
         return True
@@ -403,20 +405,22 @@ class Jam:
         if not self.begun:
             return False
         text, timing = str(value), self.timing
-        before = timing.beats
+        before, was_active = timing.beats, timing.active
         beats = Beats.parse(text, self.t) if text else None
         timing.set_beats(beats, opening=self.voices.opening)
         if before is None and self.mode.answering(self):
             timing.place_turn(self.turn_began)
         self.announce("beats", text)
-        self._retime()
+        self._retime(was_active=was_active)
         return True
 
-    def _retime(self) -> None:
-        """Move what is pending, and what waits, to the beats and the settings in force."""
-        self.timing.refresh()
-        if not self.settings.pause:  # when it goes on, all is timed again
-            self.voices.retime()
+    def _retime(self, *, was_active: bool) -> None:
+        """Move what is pending, and what waits, to the beats and the settings in force.
+
+        was_active: what is pending may sound at another time than without a clock.
+        """
+        if not self.settings.pause and (was_active or self.timing.active):
+            self.voices.retime()  # after a pause all is timed again
         if self._awaits_from < math.inf:
             self.await_line(self._awaits_from)
 

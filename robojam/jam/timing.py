@@ -185,6 +185,8 @@ class Timing:
         line, bars = self._line, self._settings.bars
         if self._clock.stopped_at is not None and self._beats_so_far is not None:
             line = beats.beat_at(self._clock.stopped_at) - self._beats_so_far
+        elif self.quantum is not None:  # it may have been chosen since the turn began
+            line = self.quantum.beat_of(self.quantum.nearest(line))
         if bars:
             return beats.time_of(line + bars * beats.beats_per_bar)
         if not response:

@@ -24,7 +24,7 @@ import msgspec
 
 from robojam.config.addresses import format_address, is_loopback
 from robojam.controls import CONTROLS
-from robojam.jam.events import ControlChanged, Event, TouchPlayed, TurnChanged
+from robojam.jam.events import BeatCame, ControlChanged, Event, TouchPlayed, TurnChanged
 from robojam.ports.discovery import addresses, can_announce
 from robojam.ports.udp import Address, Endpoint, family_of, sockaddr
 from robojam.system.child_process import ChildProcess
@@ -326,6 +326,9 @@ class WebPort:
                     del self._out[:_EVENTS]
         elif isinstance(event, TurnChanged | ControlChanged):
             self._state_at = 0.0
+        elif isinstance(event, BeatCame) and self._report.get("connections"):
+            beat = int(event.beat) % event.beats_per_bar
+            self._send(["beat", beat, event.beats_per_bar, event.tempo])
 
     def advance(self, now: float) -> float:
         """Send what waits, and watch the process; return the seconds until the next call."""

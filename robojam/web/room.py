@@ -300,6 +300,8 @@ class Room:
             case ["turn", whose]:
                 self.turn = whose
                 yield self.whose_turn()
+            case ["beat", beat, beats_per_bar, tempo]:
+                yield _encode(["beat", beat, beats_per_bar, round(tempo, 2)])
             case ["state", turn, state]:
                 self.controls = state
                 state = {name: state[name] for name in _STATE} | {

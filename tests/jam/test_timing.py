@@ -206,6 +206,16 @@ def test_answer_ends_on_a_line(response, quantum, bars, seconds):
     assert ups[-1] == take.turns[-1][1]
 
 
+def test_quantum_that_is_chosen_during_a_turn_ends_it_on_a_line():
+    take = Take(threshold=0.5, bars=2, beats=AT_60)
+    take.down(1.0)
+    take.until(2.0)
+    assert take.jam.turn_left == 7.5
+    take.set(2.0, "quantum", "bar")
+    take.until(30.0)
+    assert take.turns == [("ai", 1.5), ("human", 8.0)]
+
+
 def test_answer_without_end_goes_on_with_a_clock():
     take = Take(threshold=0.5, quantum="bar", response=0.0, beats=AT_60)
     take.down(1.0)

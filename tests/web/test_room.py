@@ -207,3 +207,8 @@ def test_flood_is_told_from_a_bunch():
     assert floods[0] is False
     assert floods[-1] is True
     assert not visitor.is_flood(60.0, visitor.delay(60.0, 1, 100))
+
+
+def test_beat_of_the_clock_is_passed_on_to_all_pages_at_once():
+    jam = Jam()
+    assert jam.hear("beat", 3, 4, 96.123456) == [["beat", 3, 4, 96.12]]

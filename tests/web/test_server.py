@@ -89,6 +89,8 @@ def test_page_sees_the_machine_its_turn_and_what_changes(tmp_path: Path):
             engine.out.send("/robojam/mode", "s", "duet")
             await viewer.until(lambda m: m[0] == "state" and m[1].get("mode") == "duet")
             await viewer.until(lambda m: m == ["turn", "both"])
+            engine.out.send("/robojam/tempo", "f", 240.0)
+            await viewer.until(lambda m: m == ["beat", 0, 4, 240.0])
             await viewer.touch(["d", 1, 0.5, 0.5])
             told = await status(engine, lambda s: s["dropped"].get("not allowed"))
             assert told["web"] | {"url": ""} == {

@@ -157,6 +157,12 @@ const socket = new Socket({
       if (whose === "human") strokes.lift(seconds(), isMachine);
       showTurn();
     },
+    beat(beat, perBar, tempo) {
+      if (![beat, perBar, tempo].every(Number.isFinite) || tempo <= 0) throw new TypeError("beat");
+      if (surface.calm.matches) return;
+      const glow = { duration: Math.min(300, 24000 / tempo), easing: "ease-out", pseudoElement: "::before" };
+      $("surface").parentElement.animate([{ opacity: beat === 0 ? 1 : 0.45 }, { opacity: 0 }], glow);
+    },
     state(changes) {
       for (const name of ["instrument", "range", "scale"]) {
         if (typeof changes[name] === "string") sound.settings[name] = changes[name];
