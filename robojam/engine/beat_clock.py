@@ -291,6 +291,8 @@ class BeatClock:
         self._changed = True
 
     def _set_tempo(self, tempo: float, at: float) -> dict[str, Any]:
+        if self._source == OFF and tempo == self._settings.tempo:
+            return {}  # as a program that sends back what it is told would have it
         started = self._start_internal(at)
         if self._source == LINK and self._port is not None:
             self._port.ask(ClockRequest(tempo=tempo), again=False)

@@ -113,6 +113,12 @@ def test_tempo_or_tap_starts_the_internal_clock(driven):
     assert d.status()["tempo"] == pytest.approx(100.0)
 
 
+def test_tempo_that_is_in_force_already_starts_no_clock(driven):
+    d = driven()
+    d.send("/robojam/tempo", "f", 120.0)
+    assert clock(d)["source"] == "off"
+
+
 def test_taps_set_tempo_and_phase_of_a_clock_that_runs(driven):
     d = driven(clock="internal", tempo=120.0)
     d.wait(2.1)
