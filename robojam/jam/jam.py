@@ -864,16 +864,10 @@ class Jam:
         if self.settings.pause or not self.begun:
             self._upcoming = first, act
             return self._upcoming
-        silence_over, answer = self._opens_from, self._answer_silence
-        if self.timing.quantum is not None and silence_over < math.inf:
-            opens_at = self.timing.opens_at(silence_over)
-            waits = max(silence_over, self.clock.machine) < opens_at
-            if waits and self._awaits_from == math.inf:
-                answer = self._await_line
-            else:
-                silence_over = opens_at
-        if silence_over <= first:
-            first, act = silence_over, answer
+        if self.silent_since < math.inf or self.asked_at < math.inf:
+            when, answer = self._find_answer()
+            if when <= first:
+                first, act = when, answer
         wake = self.mode.wakes_at(self)
         if wake <= first:
             first, act = wake, self._wake_mode
@@ -888,6 +882,17 @@ class Jam:
             first, act = end, self._end_answer
         self._upcoming = first, act
         return self._upcoming
+
+    def _find_answer(self) -> tuple[float, Callable[[], None]]:
+        """Return when the machine answers, or is to say that it waits for a line; and which."""
+        opens_from = self._opens_from
+        if self.timing.quantum is None or opens_from == math.inf:
+            return opens_from, self._answer_silence
+        opens_at = self.timing.opens_at(opens_from)
+        waits = max(opens_from, self.clock.machine) < opens_at
+        if waits and self._awaits_from == math.inf:
+            return opens_from, self._await_line
+        return opens_at, self._answer_silence
 
     def _await_line(self) -> None:
         self.await_line(self._opens_from)

@@ -49,6 +49,7 @@ def test_every_option_is_on_the_command_line_and_in_toml_under_one_name(tmp_path
         "tuio-in": "none", "touchosc": ["/1/xy=y,x", "learn"], "announce": False,
         "web": "0.0.0.0:80", "web-control": True, "web-cert": "pad.pem:key.pem",
         "midi-in": ["Seaboard", "Pedal/pedal"], "midi-out": ["Surge/mpe", "virtual:it/scale"],
+        "sound-latency": 9, "window-latency": 12.5,
         "sound": False, "sound-out": "Headphones", "record": False, "sessions": "jams",
         "log": "log.txt", "verbose": True, "mode": "duet", "scale": "minor",
         "instrument": "human=drums,ai=chirp", "roles": "roles.toml",
