@@ -459,13 +459,15 @@ def test_screen_reader_is_told_state_and_turn_and_every_control_has_a_name(pad, 
 def test_beat_glows_at_the_upper_edge_and_leaves_nothing(pad, server):
     page = pad()
     page.wait_for("document.querySelector('#live').textContent === 'you can play'")
-    page.evaluate(
-        "pad.beats = 0; document.querySelector('main').animate = (frames, glow) => {"
-        "window.beats += glow.pseudoElement === '::before' && frames[0].opacity; }"
-    )
+    page.evaluate("""(() => {
+      window.glows = [];
+      document.querySelector("main").animate = (frames, { pseudoElement }) => {
+        window.glows.push(`${pseudoElement} ${frames[0].opacity}`);
+      };
+    })()""")
     server.send("beat", 0, 4, 120.0)
     server.send("beat", 1, 4, 120.0)
-    page.wait_for("window.beats === 1.45")
+    page.wait_for("window.glows.join() === '::before 1,::before 0.45'")
     server.send("beat", "0", 4, 120.0)
     server.send("beat", 1, 4, 0)
     page.wait_for("pad.socket.ignored === 2")
