@@ -13,11 +13,14 @@ import msgspec
 from msgspec import Meta
 
 from robojam.controls import CONTROLS
+from robojam.system.shell import printable
 from robojam.touch import MAX_DT, Phase
 from robojam.web import limits
 
 _Request = TypeVar("_Request")
 
+#: Characters of an error.
+_LONGEST: Final = 300
 #: Greatest seed.
 MAX_SEED: Final = 2**63 - 1
 #: Seconds of an answer to a client of RoboJam's service.
@@ -187,8 +190,9 @@ class PredictRequest(msgspec.Struct, forbid_unknown_fields=True):
     perf: Annotated[
         str,
         Meta(
+            max_length=limits.MAX_CSV,
             description="lines of time,x,y,z,moving, after a line of these names; "
-            "time in seconds since the start"
+            "time in seconds since the start",
         ),
     ]
 
@@ -208,7 +212,13 @@ class Fault(msgspec.Struct):
 
 
 class InvalidError(ValueError):
-    """A request that is not as it should be; the text says where, and what is wrong."""
+    """A request that is not as it should be; the text says where, and what is wrong.
+
+    The text has one line, and a bound: parts of the request may be in it.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(printable(f"{reason:.{_LONGEST}}"))
 
 
 _NOT_FINITE: Final = re.compile(rb"(?<=[\[:,\s])-?(?:NaN|Infinity)(?=[\]},\s])")

@@ -42,6 +42,8 @@ MAX_REMOVED, REMOVED_FOR = 256, 600.0
 MAX_BODY: Final = 1 << 19
 BODY_PATIENCE: Final = 10.0
 DEADLINE: Final = 30.0
+#: Characters of a performance of MicroJam, and of a line in it.
+MAX_CSV, MAX_LINE = 1 << 18, 200
 #: Touches that are continued; continuations; seconds of one, and of all of a request.
 MAX_CALL: Final = 4096
 MAX_COUNT: Final = 32

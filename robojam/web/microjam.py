@@ -42,8 +42,15 @@ def read_performance(csv: str) -> _Touches:
     text = tables.Text(_FIELD, csv.encode("utf-8", "replace"))
     if not csv.strip():
         raise InvalidError(f"{_FIELD}: it is empty: send the lines of a performance")
-    if (lines := csv.count("\n")) > limits.MAX_CALL + _OTHER_LINES:
-        raise _too_many(lines)
+    lines = csv.split("\n")
+    if len(lines) > limits.MAX_CALL + _OTHER_LINES:
+        raise _too_many(len(lines))
+    for number, line in enumerate(lines, 1):
+        if len(line) > limits.MAX_LINE:
+            raise InvalidError(
+                f"{_FIELD}: line {number} has {len(line):,} characters, and {limits.MAX_LINE} "
+                "are the most"
+            )
     try:
         layout = tables.find_layout(text)
         if layout is None:

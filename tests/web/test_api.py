@@ -48,6 +48,8 @@ def refused(path: str, wanted: str, body: Any = None, *, status: int = 400, **mo
     assert not asked
     assert wanted in errors[0], errors[0]
     assert "Traceback" not in errors[0]
+    assert errors[0].isprintable()
+    assert len(errors[0]) <= 300
     return errors[0]
 
 
@@ -184,6 +186,7 @@ def test_wrong_request_is_refused_with_field_and_place(body: Any, wanted: str):
         (b'{"model": "' + b"9" * 100_000 + b'"}', "model: expected text of length <= 200"),
         (b'{"seconds": ' + b"9" * 100_000 + b"}", "seconds"),
         (b"time,x,y,z,moving\n0,0,0,0,0\n", "no JSON"),
+        (b'{"' + b"k" * 100_000 + b'": 1}', "unknown field kkk"),
     ],
 )
 def test_body_that_is_no_json_is_refused(data: bytes, wanted: str):

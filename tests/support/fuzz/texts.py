@@ -16,6 +16,8 @@ from robojam.config.options import BY_NAME, Options
 from robojam.controls import CONTROLS, RefusedError, Settings, check_recorded, validate_control
 from robojam.corpus import units
 from robojam.system.shell import printable, shell_quoted
+from robojam.web.api_types import ContinueRequest, PredictRequest, decode
+from robojam.web.microjam import read_performance
 from robojam.wire.midi.bindings import parse_binding
 from robojam.wire.midi.port_names import stable_name
 from robojam.wire.midi.styles import PRESETS, parse_port, parse_styles
@@ -39,6 +41,18 @@ PARSERS: dict[str, tuple[Any, str]] = {
     "host": (addresses.canonical_host, "::ffff:192.0.2.1"),
     "group": (addresses.is_group, "ff02::1%eth0"),
     "port-name": (stable_name, "USB MIDI 20:0 #2"),
+    "continue": (
+        lambda t: decode(t.encode("utf-8", "surrogatepass"), ContinueRequest),
+        '{"touches":[{"x":0.5,"y":-1e-3,"dt":0,"phase":"move"}],"seed":7,"follow":NaN}',
+    ),
+    "predict": (
+        lambda t: decode(t.encode("utf-8", "surrogatepass"), PredictRequest),
+        '{"perf":"time,x,y,z,moving\\n0.1, 0.5, 0.5, 20.0, 0\\n"}',
+    ),
+    "microjam": (
+        read_performance,
+        "time,x,y,z,moving\n0.1, 0.5, 0.5, 20.0, 0\n0.2, 0.51, 0.5, 20.0, 1\n",
+    ),
     "printable": (printable, "a\u202e"),
     "shell": (shell_quoted, "a'b"),
 }
