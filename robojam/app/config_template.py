@@ -20,6 +20,7 @@ _EXAMPLES: Final = {
     "model": "touch",
     "seed": 1,
     "roles": "roles.toml",
+    "web_cert": "pads.pem",
     "sound_out": "USB",
     "log": "robojam.log",
 }
