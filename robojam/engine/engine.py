@@ -300,7 +300,7 @@ class Engine:
                     self._subscribe(request, arrival, sender)
                 case native.Alive():
                     port = sender[1] if sender else None
-                    self._humans.alive(request.ids, source, arrival, port)
+                    self._humans.alive(request, source, arrival, port)
                 case native.LearnPad():
                     self._reader.learn_pad()
                 case native.PreviewTouch() if sender:

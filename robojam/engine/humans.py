@@ -119,12 +119,13 @@ class Humans:
             self._report_out(player)
 
     def alive(
-        self, fingers: Sequence[int], source: str, arrival: float, port: int | None
+        self, report: native.Alive, source: str, arrival: float, port: int | None
     ) -> None:
         """Lift the fingers of a source that are not among those that it still has down."""
         if self.senders.get(source) is not None:
             player = self._admit(source, arrival)  # at its rate
-            self._lift(player, player.take_alive(fingers, arrival, port), arrival)
+            self._lift(player, player.take_alive(report.ids, arrival, port), arrival)
+            player.is_gone = report.gone
 
     def _report_out(self, player: Sender) -> None:
         """Log that a visitor's touches no longer count for the turns, or do again."""

@@ -123,6 +123,7 @@ class Sender:
     #: Fingers that are down, by id; the one that has been silent longest is the first.
     fingers: dict[int, _Finger] = field(default_factory=dict)
     outside_range: bool = False  # it has played outside its range of pitch
+    is_gone: bool = False  # it has said so, and has sent nothing since
     is_out: bool = False  # of the jam: see `robojam.jam.fair_turns`
     clipped: int = 0  # its touches that were beyond the edge of the surface
     recent: RecentTable[Hashable] = field(
@@ -143,7 +144,7 @@ class Sender:
         own = since if touch.dt is None else touch.dt
         return not down.is_plain or own > PAUSE_IS_DOWN or since >= LIFT_AFTER
 
-    def precedence(self, now: float) -> tuple[bool, bool, float]:
+    def precedence(self, now: float) -> tuple[bool, bool, bool, float]:
         """Return by what this player keeps its place at an instant before one with less.
 
         Those who have played for a while keep it in a rest: many newcomers who touch once, and
@@ -151,7 +152,8 @@ class Sender:
         """
         has_played = self.heard_at - self.joined_at >= _PLAYED
         rests = now - self.heard_at < _REST
-        return has_played and rests, self.count_fingers(now) > 0, self.heard_at
+        fingers = self.count_fingers(now) > 0
+        return not self.is_gone, has_played and rests, fingers, self.heard_at
 
     def count_fingers(self, now: float) -> int:
         """Return how many fingers are down at an instant."""
@@ -357,7 +359,7 @@ class Senders:
         Where there is no place, the one of least precedence leaves.
         """
         sender = self._present.get(source) or self._join(source, now)
-        sender.heard_at = now
+        sender.heard_at, sender.is_gone = now, False
         self._search_at = min(self._search_at, now + FORGET_AFTER)
         if not sender.limiter.take(now):
             raise RefusedError("too fast", _TOO_FAST)
@@ -445,8 +447,9 @@ class Senders:
     def _make_room(self, host: str | None, now: float, *, is_here: bool) -> None:
         """Remove the sender of least precedence, if there is no place.
 
-        For another machine it is one of other machines, if there is any. Raises RefusedError
-        where newcomers come too fast: who plays is not to lose a place between two touches.
+        For another machine it is one who has gone, or one of other machines, if there is any.
+        Raises RefusedError where newcomers come too fast: who plays is not to lose a place
+        between two touches.
         """
         everyone = list(self._present.values())
         full = len(everyone) >= MAX_PLAYERS
@@ -461,11 +464,12 @@ class Senders:
             elif len(of_network) >= MAX_OF_A_NETWORK:
                 leaving = of_network
             elif full or len(others) >= MAX_PLAYERS - RESERVED:
-                leaving = others or everyone
+                gone = [sender for sender in everyone if sender.is_gone] if full else []
+                leaving = gone or others or everyone
         if leaving:
-            if not is_here and not self._joins.take(now):
-                raise RefusedError("too many players", _TOO_MANY)
             sender = min(leaving, key=lambda sender: sender.precedence(now))
+            if not (is_here or sender.is_gone or self._joins.take(now)):
+                raise RefusedError("too many players", _TOO_MANY)
             self._leave(sender, now, "; all places are taken, and somebody else joins")
 
     def _leave(self, sender: Sender, now: float, reason: str = "") -> None:

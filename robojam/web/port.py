@@ -288,7 +288,7 @@ class WebPort:
             received.append((source, Alive(tuple(fingers))))
             self._tell_name(source)
         elif kind == "g":  # a connection has gone
-            received.append((item[1], Alive(())))
+            received.append((item[1], Alive((), gone=True)))
             self._down.pop(item[1], None)
             self._names.pop(item[1], None)
         elif kind == "c":

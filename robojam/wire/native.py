@@ -74,9 +74,13 @@ class PhaselessTouch:
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """Report of all fingers that the sender holds down: no touch, and it mends a lost lift."""
+    """Report of all fingers that the sender holds down: no touch, and it mends a lost lift.
+
+    gone: the sender has left, and its place is the first that another gets.
+    """
 
     ids: tuple[int, ...]
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

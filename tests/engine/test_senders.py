@@ -455,6 +455,29 @@ def test_musician_keeps_the_place_in_a_rest_while_thousands_of_newcomers_land(se
     assert senders.get(PHONE) is None
 
 
+def test_places_of_who_has_gone_are_the_first_that_newcomers_get(senders):
+    # A page on this machine that was closed may not keep a phone out.
+    for i in range(MAX_PLAYERS - 12):
+        senders.admit(f"web:{HERE}/{i}", 0.0).is_gone = True
+    phones = [f"10.0.0.{i}" for i in range(12)]
+    for phone in phones:
+        down(senders, senders.admit(phone, 50.0), 1, 50.0)
+    for i in range(40):  # at once, which is more than those who push out others may be
+        assert senders.admit(f"10.0.1.{i}", 50.0).source == f"10.0.1.{i}"
+    assert all(senders.get(phone) is not None for phone in phones)
+    assert sum(senders.get(f"web:{HERE}/{i}") is not None for i in range(MAX_PLAYERS)) == 12
+
+
+def test_sender_who_comes_back_has_its_place_as_before(senders):
+    gone = senders.admit(PHONE, 0.0)
+    gone.is_gone = True
+    assert senders.admit(PHONE, 1.0) is gone
+    for i in range(100):
+        senders.admit(HERE if i == 99 else f"tuio:{HERE}/{i}", 1.0)
+    assert not gone.is_gone
+    assert senders.get(PHONE) is None  # the one who has been silent longest
+
+
 # -- in an engine ----------------------------------------------------------------------------
 
 
