@@ -448,7 +448,7 @@ def _web(
             osc=listener.address,
             announce=options.announce,
             player_of=lambda source: engine().player_of(source),
-            state=lambda: (engine().jam.turn, engine().controls()),
+            state=lambda: (engine().jam.turn, engine().controls(), engine().options.voices),
             model=lambda: engine().live.info.model.file,
             models=models,
             on_up=print_when_up,

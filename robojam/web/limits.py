@@ -33,6 +33,9 @@ MAX_SLOW: Final = 10.0
 PICTURES, ALL_PICTURES = 60.0, 2400.0
 #: Events that wait for the next picture.
 MAX_WAITING: Final = 4096
+#: Programs that listen by OSCQuery: in all, and of one host; their commands: a second, at once.
+MAX_LISTENERS, MAX_LISTENERS_OF_A_HOST = 32, 8
+COMMANDS: Final = (50, 500)
 #: Hosts of players who were removed, and the seconds until they may come again.
 MAX_REMOVED, REMOVED_FOR = 256, 600.0
 

@@ -112,7 +112,7 @@ class WebPort:
         osc: Address,
         announce: bool,
         player_of: Callable[[str], str | None],
-        state: Callable[[], tuple[str, Mapping[str, Any]]],
+        state: Callable[[], tuple[str, Mapping[str, Any], int]],
         model: Callable[[], str],
         models: Sequence[Path],
         on_up: Callable[[str], None] = lambda _: None,
@@ -124,9 +124,9 @@ class WebPort:
         control: pads may control the jam. certificate is where the one is with which they are
         served by https. osc is where the engine listens. announce:
         OSCQuery is announced on the network, where the engine can be reached from there.
-        player_of returns the name of the player at a source, state whose turn it is and the
-        values of the controls, model the name of the file that plays, which is in one of the
-        folders `models`. on_up is called with a line for the
+        player_of returns the name of the player at a source, state whose turn it is, the
+        values of the controls and the number of voices, model the name of the file that plays,
+        which is in one of the folders `models`. on_up is called with a line for the
         terminal when the pad can be opened. patient: a port in use is tried again and again.
         """
         self._wanted, self._control, self._osc = address, control, osc
@@ -318,10 +318,10 @@ class WebPort:
         """Keep what pages are shown until the end of the loop's turn."""
         del at
         if isinstance(event, TouchPlayed):
-            if self._report.get("connections"):
+            if self._report.get("connections") or self._report.get("listeners"):
                 touch = event.touch
                 letter = LETTERS[touch.phase]
-                self._out.append([touch.who, letter, touch.id, touch.x, touch.y])
+                self._out.append([touch.who, letter, touch.id, touch.x, touch.y, event.dt])
                 if len(self._out) > _MAX_WAITING:
                     del self._out[:_EVENTS]
         elif isinstance(event, TurnChanged | ControlChanged):
@@ -338,8 +338,7 @@ class WebPort:
                 self._tell_name(source)
             if now >= self._state_at:
                 self._state_at = now + 1.0
-                turn, controls = self._state()
-                self._send(["state", turn, controls])
+                self._send(["state", *self._state()])
                 self._send(["model", self._model()])
             out, self._out = self._out, []
             for begin in range(0, len(out), _EVENTS):

@@ -73,6 +73,7 @@ async def _serve(given: dict[str, Any], ended: asyncio.Event) -> int:
         link.send([["s", {
             "port": port, "token": server.token, "connections": len(room),
             "players": room.players, "locked": room.locked,
+            "listeners": server.listeners,
         }]])  # fmt: skip
 
     try:

@@ -16,6 +16,7 @@ from robojam.controls import MODES
 from robojam.limits import ExpiringTable, HostLimiter, RateLimiter, network_of
 from robojam.touch import MAX_FINGERS, Phase
 from robojam.web import limits, protocol
+from robojam.web.osc_query import Jam
 from robojam.web.own_clock import OwnClock
 from robojam.web.protocol import LETTERS, ControlRequest, Frame, Hello, HostRequest
 
@@ -100,7 +101,7 @@ class Room:
         self._send, self._control, self._clock = send, control, clock
         self.visitors: dict[str, Visitor] = {}
         self.state: dict[str, Any] = {}
-        self.controls: dict[str, Any] = {}  # all that have a value
+        self.jam = Jam()
         self.turn = "human"
         self.locked = False
         self.players_changed = False
@@ -302,8 +303,8 @@ class Room:
                 yield self.whose_turn()
             case ["beat", beat, beats_per_bar, tempo]:
                 yield _encode(["beat", beat, beats_per_bar, round(tempo, 2)])
-            case ["state", turn, state]:
-                self.controls = state
+            case ["state", turn, state, voices]:
+                self.jam = Jam(state, turn, voices)
                 state = {name: state[name] for name in _STATE} | {
                     "paused": bool(state["pause"]), "modes": MODES, "locked": self.locked,
                 }  # fmt: skip
@@ -337,7 +338,9 @@ class Room:
                 if name:
                     self._by_player[name] = visitor
 
-    def _hear_touch(self, who: str, letter: str, finger: int, x: float, y: float) -> None:
+    def _hear_touch(
+        self, who: str, letter: str, finger: int, x: float, y: float, _dt: float
+    ) -> None:
         visitor = self._by_player.get(who)
         name = who if visitor is None else visitor.id
         text = f'["{name}","{letter}",{finger},{x:.4g},{y:.4g}]'

@@ -8,7 +8,6 @@ import secrets
 import ssl
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -20,7 +19,9 @@ from robojam.limits import HostLimiter
 from robojam.web import limits, osc_query, protocol
 from robojam.web.api import Api
 from robojam.web.api_server import answer_api, has_token, health
+from robojam.web.bounded_socket import CLOSING, BoundedSocket
 from robojam.web.connections import Connections, Handler, handler_of, listen
+from robojam.web.osc_sockets import OscSockets
 from robojam.web.protocol import (
     ControlRequest,
     Hello,
@@ -52,54 +53,11 @@ _HEADERS: Final = {
 #: File that is made when a page asks for it first.
 _SOUND: Final = "sound.json"
 _NO_TOKEN: Final = "This address needs the token of this jam: scan the code again.\n"
+_OTHER_ORIGIN: Final = "A page of another address may not play here.\n"
 #: Pages that are sent a picture before touches are looked for again.
 _PIECE: Final = 8
-#: Seconds that a page has to answer the end of its socket, and between lists of who is there.
-_CLOSING, _LIST = 1.0, 0.5
-
-
-class Pad:
-    """Open socket of a person at a page; messages are dropped where the page is too slow."""
-
-    def __init__(self, socket: web.WebSocketResponse, transport: asyncio.Transport) -> None:
-        self.socket, self._transport = socket, transport
-        self._full_since: float | None = None
-
-    def has_room(self, now: float) -> bool:
-        """Return whether a message can be sent without a wait."""
-        if self._transport.get_write_buffer_size() < limits.MAX_UNSENT:
-            self._full_since = None
-            return True
-        if self._full_since is None:
-            self._full_since = now
-        return False
-
-    def is_stuck(self, now: float) -> bool:
-        """Return whether the page has been too slow for too long."""
-        return self._full_since is not None and now - self._full_since > limits.MAX_SLOW
-
-    async def send(self, text: str, now: float) -> bool:
-        """Send a message, unless the page is too slow; return whether it was sent."""
-        if self.socket.closed or not self.has_room(now):
-            return False
-        with suppress(ConnectionError, RuntimeError):
-            await self.socket.send_str(text)
-            return True
-        return False
-
-    async def close(self, code: int, reason: str) -> None:
-        """Say why, and close the socket, whether the page answers or not."""
-        with suppress(ConnectionError, RuntimeError, asyncio.TimeoutError):
-            async with asyncio.timeout(2 * _CLOSING):
-                if self.has_room(time.monotonic()):
-                    await self.socket.send_str(json.dumps(["refused", reason]))
-                await self.socket.close(code=code, message=reason.encode()[:120])
-        if self._transport.is_closing():
-            return
-        if self._transport.get_write_buffer_size():
-            self._transport.abort()
-        else:  # the page may read the reason later
-            self._transport.close()
+#: Seconds between two lists of who is there.
+_LIST = 0.5
 
 
 class WebServer:
@@ -121,8 +79,9 @@ class WebServer:
         """
         self._api = api
         self._osc = osc
+        self._listeners = OscSockets(on_change)
         self.room, self.token, self._on_change = room, token, on_change
-        self.pads: dict[str, Pad] = {}
+        self.pads: dict[str, BoundedSocket] = {}
         self.connections = Connections()
         self._requests = HostLimiter(*limits.REQUESTS, limits.MAX_HOSTS)
         self._files: dict[str, bytes] = {
@@ -145,6 +104,7 @@ class WebServer:
         self._tasks = [
             asyncio.create_task(self._send_pictures()),
             asyncio.create_task(self._tick()),
+            asyncio.create_task(self._listeners.run()),
         ]
         return port
 
@@ -154,8 +114,14 @@ class WebServer:
             task.cancel()
         for server in self._servers:
             server.close()
-        pads = [pad.close(1001, "the jam has ended") for pad in self.pads.values()]
+        ended = "the jam has ended"
+        pads = [pad.close(1001, ended) for pad in (*self.pads.values(), *self._listeners.open)]
         await asyncio.gather(*pads, return_exceptions=True)
+
+    @property
+    def listeners(self) -> int:
+        """Number of programs that listen by OSCQuery."""
+        return len(self._listeners)
 
     # -- requests --------------------------------------------------------------------------
 
@@ -181,24 +147,25 @@ class WebServer:
                 self._files[name] = await asyncio.to_thread(_sound_tables)
             return self._file(name, cache="no-cache")
         if request.path not in ("/", "/v1/socket") or _is_osc_query(request):
-            return self._osc_query(request, handler.host)
+            if is_loopback(self._osc[0]) and not is_loopback(handler.host):
+                return _plain(403, "The engine listens to its own machine alone (--osc-in).\n")
+            if "Upgrade" in request.headers:
+                return await self._osc_listen(request, handler.host)
+            return self._osc_query(request)
         if not has_token(request, self.token):
             return _plain(403, _NO_TOKEN)
         if request.path == "/":
             return self._file("index.html", cache="no-store")
-        origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != request.host:
-            return _plain(403, "A page of another address may not play here.\n")
+        if not _is_same_origin(request):
+            return _plain(403, _OTHER_ORIGIN)
         return await self._socket(request, handler)
 
-    def _osc_query(self, request: web.BaseRequest, host: str) -> web.Response:
+    def _osc_query(self, request: web.BaseRequest) -> web.Response:
         """Answer OSCQuery, for machines that the engine listens to."""
         osc_host, port = self._osc
-        node = osc_query.node(request.path, self.room.controls)
+        node = osc_query.node(request.path, self.room.jam)
         if node is None:
             return _plain(404, "There is nothing here.\n")
-        if is_loopback(osc_host) and not is_loopback(host):
-            return _plain(403, "The engine listens to its own machine alone (--osc-in).\n")
         asked = request.query_string
         if asked == "HOST_INFO":
             named = "" if is_wildcard(osc_host) else osc_host
@@ -211,6 +178,17 @@ class WebServer:
             node = {asked: node[asked]}
         return web.json_response(node, headers=_HEADERS)
 
+    async def _osc_listen(self, request: web.BaseRequest, host: str) -> web.StreamResponse:
+        """Let a program listen to addresses, for as long as its socket is open."""
+        if not _is_same_origin(request):
+            return _plain(403, _OTHER_ORIGIN)
+        if refusal := self._listeners.refusal(host):
+            return _plain(503, f"{refusal}\n")
+        socket, opened = await self._open(request)
+        if opened is not None:
+            await self._listeners.serve(opened, host)
+        return socket
+
     def _file(self, name: str, *, cache: str) -> web.Response:
         data = self._files.get(name)
         if data is None:
@@ -222,18 +200,25 @@ class WebServer:
 
     # -- sockets ---------------------------------------------------------------------------
 
-    async def _socket(self, request: web.BaseRequest, handler: Handler) -> web.StreamResponse:
+    async def _open(
+        self, request: web.BaseRequest
+    ) -> tuple[web.StreamResponse, BoundedSocket | None]:
+        """Open a socket; return the answer, and the socket unless the answer is a refusal."""
         socket = web.WebSocketResponse(
             heartbeat=limits.HEARTBEAT, max_msg_size=limits.MAX_MESSAGE, compress=False,
-            timeout=_CLOSING,
+            timeout=CLOSING,
         )  # fmt: skip
         if not socket.can_prepare(request):
-            return _plain(426, "This is the address of a socket.\n")
+            return _plain(426, "This is the address of a socket.\n"), None
         await socket.prepare(request)
         transport = request.transport
-        if transport is None:
-            return socket
-        pad = Pad(socket, transport)
+        return socket, None if transport is None else BoundedSocket(socket, transport)
+
+    async def _socket(self, request: web.BaseRequest, handler: Handler) -> web.StreamResponse:
+        answer, pad = await self._open(request)
+        if pad is None:
+            return answer
+        socket = pad.socket
         now = time.monotonic()
         if refusal := self.room.refusal(handler.host, now):
             await pad.close(protocol.FULL, refusal)
@@ -284,7 +269,7 @@ class WebServer:
             self._on_change()
         return socket
 
-    async def _receive(self, visitor: Visitor, pad: Pad) -> None:
+    async def _receive(self, visitor: Visitor, pad: BoundedSocket) -> None:
         """Handle the messages of a page until its socket ends. Raises MalformedError."""
         while True:
             received = await pad.socket.receive()
@@ -340,6 +325,10 @@ class WebServer:
         """Take a message of the engine."""
         for text in self.room.hear(message):
             self._later(self._send_all(text))
+        if message[0] == "f":
+            self._listeners.hear(message[1])
+        elif message[0] == "state":
+            self._listeners.show(self.room.jam)
         if self.room.has_picture:
             self._picture_due.set()
 
@@ -384,6 +373,7 @@ class WebServer:
             for pad in list(self.pads.values()):
                 if pad.is_stuck(now):
                     self._later(pad.close(protocol.TOO_SLOW, "too slow"))
+            self._listeners.tick()
 
 
 def _read(received: Any) -> protocol.Message | None:
@@ -399,6 +389,12 @@ def _sound_tables() -> bytes:
     from robojam.web.pad_sound import sound_tables  # and numpy, which most jams do without here
 
     return sound_tables()
+
+
+def _is_same_origin(request: web.BaseRequest) -> bool:
+    """Return whether a socket is asked for by a page of this server, or by no page."""
+    origin = request.headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc == request.host
 
 
 def _is_osc_query(request: web.BaseRequest) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,28 @@ def url_of(line: str) -> str:
     """Return the address in the line that says where the pad is."""
     assert line.startswith(("pad on http://", "pad on https://")), line
     return line.removeprefix("pad on ").split()[0]
+
+
+Play = Callable[[RunningEngine, str], Coroutine[Any, Any, None]]
+
+
+def playing(folder: Path, play: Play, *options: str, web: str = "127.0.0.1:0") -> None:
+    """Let some pages play with an engine."""
+    with serving_web(folder, *options, web=web) as (engine, url):
+        asyncio.run(play(engine, url))
+        assert engine.end() == 0
+
+
+async def status(
+    engine: RunningEngine, condition: Callable[[dict[str, Any]], Any]
+) -> dict[str, Any]:
+    return await asyncio.to_thread(engine.out.ask, condition)
+
+
+async def get(url: str, **more: Any) -> tuple[int, str, str]:
+    """Return the status of an answer, its type and its text."""
+    async with ClientSession() as session, session.get(url, **more) as answer:
+        return answer.status, answer.headers.get("Content-Type", ""), await answer.text()
 
 
 class Page:

@@ -170,7 +170,7 @@ def test_picture_has_the_last_move_of_each_finger_and_nobodys_own():
     events = [["human3", "d", 1, 0.1, 0.5], ["ai", "m", 0, 0.2, 0.5]]
     events += [["human3", "m", 1, x / 10, 0.5] for x in range(5)]
     events += [["human3", "u", 1, 0.4, 0.5], ["human3", "d", 1, 0.7, 0.5]]
-    jam.hear("f", events)
+    jam.hear("f", [[*event, 0.016] for event in events])
     of = jam.room.picture()
     assert json.loads(of(phone)) == ["f", [["ai", "m", 0, 0.2, 0.5]]]
     assert json.loads(of(viewer)) == [
@@ -187,12 +187,12 @@ def test_picture_has_the_last_move_of_each_finger_and_nobodys_own():
 def test_pages_are_told_what_has_changed_and_nothing_else():
     jam = Jam()
     settings = {name: getattr(Settings(), name) for name in Settings.__slots__}
-    first = jam.hear("state", "human", settings)
+    first = jam.hear("state", "human", settings, 1)
     assert first[0][0] == "state"
     assert first[0][1]["mode"] == "call-response"
-    assert jam.hear("state", "human", settings) == []
-    assert jam.hear("state", "ai", settings) == [["turn", "machine"]]
-    assert jam.hear("state", "ai", settings | {"pause": 1, "mode": "duet"}) == [
+    assert jam.hear("state", "human", settings, 1) == []
+    assert jam.hear("state", "ai", settings, 1) == [["turn", "machine"]]
+    assert jam.hear("state", "ai", settings | {"pause": 1, "mode": "duet"}, 1) == [
         ["state", {"mode": "duet", "paused": True}],
         ["turn", "both"],
     ]

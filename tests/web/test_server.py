@@ -3,52 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import ClientError, ClientSession, WSServerHandshakeError
 from support.engine import PATIENCE, RunningEngine, first_line, recording, run_program, serving
-from support.web import Page, opened, page, serving_web, url_of
+from support.web import Page, get, opened, page, playing, serving_web, status, url_of
 
 from robojam.app.assemble import regenerate_session
-from robojam.controls import MODES
 from robojam.sessions.regenerate import first_difference
 from robojam.touch import Phase
 from robojam.web import limits
 from robojam.web.port import TOKEN
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc, 127.0.0.2")
-
-Play = Callable[[RunningEngine, str], Coroutine[Any, Any, None]]
-
-
-def playing(folder: Path, play: Play, *options: str, web: str = "127.0.0.1:0") -> None:
-    """Let some pages play with an engine."""
-    with serving_web(folder, *options, web=web) as (engine, url):
-        asyncio.run(play(engine, url))
-        assert engine.end() == 0
-
-
-async def status(
-    engine: RunningEngine, condition: Callable[[dict[str, Any]], Any]
-) -> dict[str, Any]:
-    return await asyncio.to_thread(engine.out.ask, condition)
-
-
-async def get(url: str, **more: Any) -> tuple[int, str, str]:
-    """Return the status of an answer, its type and its text."""
-    async with ClientSession() as session, session.get(url, **more) as answer:
-        return answer.status, answer.headers.get("Content-Type", ""), await answer.text()
 
 
 def test_touches_of_two_pages_are_two_players_and_each_sees_the_other(tmp_path: Path):
@@ -377,34 +352,6 @@ def test_connection_without_a_request_or_a_hello_is_closed(tmp_path, monkeypatch
         writer.close()
 
     playing(tmp_path, play)
-
-
-def test_programs_get_the_tree_of_addresses_and_browsers_need_the_token(tmp_path: Path):
-    async def play(engine: RunningEngine, url: str) -> None:
-        root = url.partition("?")[0]
-        code, _, _ = await get(root, headers={"Accept": "text/html,*/*"})
-        assert code == 403
-        async with page(url):  # the values are known by now
-            pass
-        code, kind, text = await get(root)
-        assert (code, kind.partition(";")[0]) == (200, "application/json")
-        tree = json.loads(text)["CONTENTS"]["robojam"]["CONTENTS"]
-        assert tree["mode"]["VALUE"] == ["listen"]
-        assert tree["mode"]["RANGE"] == [{"VALS": list(MODES)}]
-        assert tree["threshold"] | {"DESCRIPTION": ""} == {
-            "FULL_PATH": "/robojam/threshold", "TYPE": "f", "ACCESS": 3, "VALUE": [0.5],
-            "RANGE": [{"MIN": 0.02, "MAX": 60}], "DESCRIPTION": "",
-        }  # fmt: skip
-        assert (tree["panic"]["TYPE"], tree["panic"]["ACCESS"]) == ("I", 2)
-        assert tree["down"]["TYPE"] == "iff"
-        info = json.loads((await get(f"{root}?HOST_INFO"))[2])
-        assert (info["OSC_IP"], info["OSC_PORT"]) == engine.address
-        assert json.loads((await get(f"{root}robojam/mode?VALUE"))[2]) == {"VALUE": ["listen"]}
-        assert (await get(f"{root}robojam/panic?VALUE"))[0] == 204
-        assert (await get(f"{root}robojam/panic?NAME"))[0] == 400
-        assert (await get(f"{root}robojam/nothing"))[0] == 404
-
-    playing(tmp_path, play, "--mode", "listen")
 
 
 def test_token_of_a_jam_outlives_its_engine(tmp_path: Path, monkeypatch):
