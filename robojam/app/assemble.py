@@ -448,6 +448,7 @@ def _web(
             osc=listener.address,
             announce=options.announce,
             player_of=lambda source: engine().player_of(source),
+            role_of=lambda source: engine().role_of(source),
             state=lambda: (engine().jam.turn, engine().controls(), engine().options.voices),
             model=lambda: engine().live.info.model.file,
             models=models,

@@ -161,6 +161,10 @@ class Engine:
         """The jam of the present take."""
         return self.live.jam
 
+    def role_of(self, source: str) -> Role:
+        """Return the role of a source."""
+        return self._roles.of(source, self.clock())
+
     def controls(self) -> dict[str, Any]:
         """Return the controls in force, by name; None for one without a value yet."""
         return self._status.controls()

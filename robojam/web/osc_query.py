@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from robojam.controls import CONTROLS, ControlSpec, Kind
-from robojam.touch import FINGER_IDS, nth
+from robojam.touch import MAX_FINGERS, nth
 
 _READ, _WRITE, _READ_WRITE = 1, 2, 3
 #: Attributes of a node that can be asked for alone.
@@ -26,7 +26,7 @@ _EXTENSIONS: Final = {
 }  # fmt: skip
 _PLACE: Final[Mapping[str, Any]] = {"MIN": 0.0, "MAX": 1.0}
 _SECONDS: Final[Mapping[str, Any]] = {"MIN": 0.0}
-_FINGER: Final[Mapping[str, Any]] = {"MIN": FINGER_IDS.start, "MAX": FINGER_IDS.stop - 1}
+_FINGER: Final[Mapping[str, Any]] = {"MIN": 0, "MAX": MAX_FINGERS - 1}  # of a panel
 _About = tuple[str, list[Mapping[str, Any]], str]
 #: Messages of touches to the engine: type tags, ranges and what they mean.
 _TOUCHES: Final[dict[str, _About]] = {

@@ -20,9 +20,15 @@ from robojam.web.protocol import MalformedError
 class OscSockets:
     """Programs that listen; all are sent what is due by one task, in its order."""
 
-    def __init__(self, on_change: Callable[[], None]) -> None:
-        """Start with nobody; on_change is called when a program comes or goes."""
-        self._on_change = on_change
+    def __init__(
+        self, *, on_change: Callable[[], None], drop: Callable[[str, str], None]
+    ) -> None:
+        """Start with nobody.
+
+        on_change is called when a program comes or goes, drop with a source and a reason when
+        something is not taken.
+        """
+        self._on_change, self._drop = on_change, drop
         self._programs: dict[BoundedSocket, tuple[Listener, str]] = {}
         self._jam = Jam()
         self._values = osc_listening.values(self._jam)
@@ -56,12 +62,13 @@ class OscSockets:
         try:
             while True:
                 received = await socket.socket.receive()
-                if received.type is WSMsgType.BINARY:
-                    raise MalformedError("OSC is sent to the port that HOST_INFO names")
-                if received.type is not WSMsgType.TEXT:
+                if received.type is WSMsgType.BINARY:  # OSC is for the port of HOST_INFO
+                    self._drop(f"web:{host}/osc", "wrong port")
+                elif received.type is WSMsgType.TEXT:
+                    listener.hear(received.data, self._jam)
+                    self._due.set()
+                else:
                     return
-                listener.hear(received.data, self._jam)
-                self._due.set()
                 limiter.charge(time.monotonic(), 1)
                 if delay := limiter.wait(time.monotonic()):
                     await asyncio.sleep(delay)  # the rest waits in the network

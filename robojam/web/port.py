@@ -23,6 +23,7 @@ from typing import Any, Final
 import msgspec
 
 from robojam.config.addresses import format_address, is_loopback
+from robojam.config.roles import Role
 from robojam.controls import CONTROLS
 from robojam.jam.events import BeatCame, ControlChanged, Event, TouchPlayed, TurnChanged
 from robojam.ports.discovery import addresses, can_announce
@@ -112,6 +113,7 @@ class WebPort:
         osc: Address,
         announce: bool,
         player_of: Callable[[str], str | None],
+        role_of: Callable[[str], Role],
         state: Callable[[], tuple[str, Mapping[str, Any], int]],
         model: Callable[[], str],
         models: Sequence[Path],
@@ -122,16 +124,17 @@ class WebPort:
         """Serve pads at an address, whose host may be "": all. Raises WebError.
 
         control: pads may control the jam. certificate is where the one is with which they are
-        served by https. osc is where the engine listens. announce:
-        OSCQuery is announced on the network, where the engine can be reached from there.
-        player_of returns the name of the player at a source, state whose turn it is, the
-        values of the controls and the number of voices, model the name of the file that plays,
-        which is in one of the folders `models`. on_up is called with a line for the
-        terminal when the pad can be opened. patient: a port in use is tried again and again.
+        served by https. osc is where the engine listens. announce: OSCQuery is announced on
+        the network, where the engine can be reached from there. player_of returns the name of
+        the player at a source, role_of its role, state whose turn it is, the values of the
+        controls and the number of voices, model the name of the file that plays, which is in
+        one of the folders `models`. on_up is called with a line for the terminal when the pad
+        can be opened. patient: a port in use is tried again and again.
         """
         self._wanted, self._control, self._osc = address, control, osc
         self._announce = announce
-        self._player_of, self._state, self._on_up = player_of, state, on_up
+        self._player_of, self._role_of = player_of, role_of
+        self._state, self._on_up = state, on_up
         self._model, self._models = model, [str(folder) for folder in models]
         self._clock = clock
         if not patient or find_spec("aiohttp") is None:
@@ -287,6 +290,8 @@ class WebPort:
             self._down[source] = set(fingers)
             received.append((source, Alive(tuple(fingers))))
             self._tell_name(source)
+        elif kind == "i":  # somebody has come in
+            self._send(["role", item[1], self._role_of(item[1])])
         elif kind == "g":  # a connection has gone
             received.append((item[1], Alive((), gone=True)))
             self._down.pop(item[1], None)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from robojam.config.addresses import is_loopback
+from robojam.config.roles import Role
 from robojam.controls import MODES
 from robojam.limits import ExpiringTable, HostLimiter, RateLimiter, network_of
 from robojam.touch import MAX_FINGERS, Phase
@@ -46,19 +47,19 @@ class Visitor:
     """Person at a page: what is known of one connection.
 
     key is known to its page alone. source names it to the engine; player is the name that it
-    has there, or "".
+    has there, and given_role the role (robojam.config.roles), or "".
     """
 
     id: str
     key: str
     host: str
     source: str
-    is_host: bool
     color: str
     name: str = ""
     view: bool = False
     muted: bool = False
     player: str = ""
+    given_role: str = ""
     has_played: bool = False
     fingers: set[int] = field(default_factory=set)
     clock: OwnClock = field(default_factory=OwnClock)
@@ -69,9 +70,13 @@ class Visitor:
     slowed_at: float = -math.inf
 
     @property
-    def role(self) -> str:
-        """The role, as the page is told it."""
-        return "watcher" if self.view else "host" if self.is_host else "player"
+    def role(self) -> Role:
+        """The role, as the page is told it; until the engine has said it, by the address."""
+        if self.view:
+            return Role.WATCHER
+        if not self.given_role:
+            return Role.HOST if is_loopback(self.host) else Role.PLAYER
+        return Role(self.given_role)
 
     def delay(self, now: float, touches: int, size: int) -> float:
         """Count a message; return the seconds for which no other is to be read."""
@@ -172,7 +177,6 @@ class Room:
             key=key,
             host=host,
             source=f"web:{host}/{number}",
-            is_host=is_loopback(host),
             color="#" + "".join(f"{round(255 * part):02x}" for part in (red, green, blue)),
             name=hello.name,
             view=hello.view,
@@ -180,6 +184,7 @@ class Room:
         )
         self.visitors[visitor.id] = visitor
         self.players_changed = True
+        self._send([["i", visitor.source]])
         return visitor
 
     def welcome(self, visitor: Visitor) -> str:
@@ -222,7 +227,7 @@ class Room:
             for reason in frame.dropped:
                 self.drop(visitor, reason)
             touches = frame.touches
-            if visitor.view or visitor.muted:
+            if visitor.muted or visitor.role is Role.WATCHER:
                 if touches:
                     self.drop(visitor, "muted" if visitor.muted else "not allowed")
                 continue
@@ -258,14 +263,14 @@ class Room:
 
     def control(self, visitor: Visitor, request: ControlRequest) -> None:
         """Pass a control on to the engine, if pads may control the jam."""
-        if self._control and not visitor.view:
+        if self._control and visitor.role is not Role.WATCHER:
             self._send([["c", visitor.source, request.name, request.value]])
         else:
             self.drop(visitor, "not allowed")
 
     def host(self, visitor: Visitor, request: HostRequest, now: float) -> Visitor | None:
         """Do what a host asks for; return whose connection is to be closed, if any is."""
-        if not visitor.is_host:
+        if visitor.role is not Role.HOST:
             self.drop(visitor, "not allowed")
             return None
         if request.act == "lock":
@@ -287,8 +292,13 @@ class Room:
 
     def drop(self, visitor: Visitor, reason: str) -> None:
         """Count something that is not passed on."""
-        key = visitor.source, reason
-        self._drops[key] = self._drops.get(key, 0) + 1
+        self.drop_of(visitor.source, reason)
+
+    def drop_of(self, source: str, reason: str) -> None:
+        """Count something of a source that is not passed on."""
+        key = source, reason
+        if key in self._drops or len(self._drops) < limits.MAX_WAITING:
+            self._drops[key] = self._drops.get(key, 0) + 1
 
     # -- what comes from the engine --------------------------------------------------------
 
@@ -317,6 +327,19 @@ class Room:
                     yield self.whose_turn()
             case ["who", names]:
                 self._take_names(names)
+
+    def take_role(self, source: str, role: str) -> tuple[Visitor, str] | None:
+        """Take the engine's role of a source; return who is to be told it, and the message."""
+        for visitor in self.visitors.values():
+            if visitor.source == source:
+                before, visitor.given_role = visitor.role, role
+                if visitor.role is before:
+                    return None
+                if visitor.role is Role.WATCHER:
+                    self.lift(visitor)
+                self.players_changed = True
+                return visitor, _encode(["role", visitor.role])
+        return None
 
     def door(self) -> str:
         """Return the message whether the door is locked."""
@@ -391,7 +414,7 @@ class Room:
                         "muted": each.muted, "here": True, "player": each.player,
                     }
                     for each in self.visitors.values()
-                    if not each.view
+                    if each.role is not Role.WATCHER
                 ],
             ]
         )  # fmt: skip
@@ -400,11 +423,12 @@ class Room:
 
     def report(self) -> None:
         """Tell the engine which fingers are down, and what was dropped."""
-        items: list[Item] = [
-            ["a", each.source, sorted(each.fingers)]
-            for each in self.visitors.values()
-            if each.has_played
-        ]
+        items: list[Item] = []
+        for each in self.visitors.values():
+            if not each.given_role:
+                items.append(["i", each.source])
+            if each.has_played:
+                items.append(["a", each.source, sorted(each.fingers)])
         for source, left in list(self._gone.items()):
             items.append(["g", source])
             self._gone[source] = left - 1

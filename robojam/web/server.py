@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from aiohttp import WSMsgType, web
 
 from robojam.config.addresses import is_loopback, is_wildcard
+from robojam.config.roles import Role
 from robojam.limits import HostLimiter
 from robojam.web import limits, osc_query, protocol
 from robojam.web.api import Api
@@ -79,7 +80,7 @@ class WebServer:
         """
         self._api = api
         self._osc = osc
-        self._listeners = OscSockets(on_change)
+        self._listeners = OscSockets(on_change=on_change, drop=room.drop_of)
         self.room, self.token, self._on_change = room, token, on_change
         self.pads: dict[str, BoundedSocket] = {}
         self.connections = Connections()
@@ -287,7 +288,7 @@ class WebServer:
                     self.room.name(visitor, name)
                 case ControlRequest():
                     self.room.control(visitor, message)
-                case HostRequest(act="token") if visitor.is_host:
+                case HostRequest(act="token") if visitor.role is Role.HOST:
                     await self._renew_token()
                 case HostRequest():
                     was_locked = self.room.locked
@@ -309,14 +310,16 @@ class WebServer:
                 await asyncio.sleep(delay)
 
     async def _renew_token(self) -> None:
-        """Make a new token, and close the pages of others, who have come with the old one."""
+        """Make a new token, and close the pages of all but hosts, who are sent it."""
         self.token = secrets.token_urlsafe(12)
         self._on_change()
-        closing = [
-            self.pads[each.id].close(protocol.NOT_ALLOWED, "the token was revoked")
-            for each in self.room.visitors.values()
-            if not each.is_host and each.id in self.pads
-        ]
+        hosts, others = list[BoundedSocket](), list[BoundedSocket]()
+        for name, pad in self.pads.items():
+            visitor = self.room.visitors.get(name)
+            is_host = visitor is not None and visitor.role is Role.HOST
+            (hosts if is_host else others).append(pad)
+        await self._send_to(hosts, json.dumps(["token", self.token]))
+        closing = [pad.close(protocol.NOT_ALLOWED, "the token was revoked") for pad in others]
         await asyncio.gather(*closing, return_exceptions=True)
 
     # -- what all are sent -----------------------------------------------------------------
@@ -329,6 +332,10 @@ class WebServer:
             self._listeners.hear(message[1])
         elif message[0] == "state":
             self._listeners.show(self.room.jam)
+        elif message[0] == "role" and (told := self.room.take_role(*message[1:])):
+            visitor, text = told
+            if visitor.id in self.pads:
+                self._later(self._send_to([self.pads[visitor.id]], text))
         if self.room.has_picture:
             self._picture_due.set()
 
@@ -338,8 +345,11 @@ class WebServer:
         self._tasks.append(asyncio.create_task(act))
 
     async def _send_all(self, text: str) -> None:
+        await self._send_to(list(self.pads.values()), text)
+
+    async def _send_to(self, pads: list[BoundedSocket], text: str) -> None:
         now = time.monotonic()
-        for pad in list(self.pads.values()):
+        for pad in pads:
             await pad.send(text, now)
 
     async def _send_pictures(self) -> None:

@@ -540,12 +540,56 @@ def test_host_sees_players_and_mutes_removes_and_locks(pad, server):
     page.wait_for("document.querySelectorAll('#players button').length === 2")
     page.evaluate("[...document.querySelectorAll('#players button')].map((b) => b.click())")
     page.evaluate("document.querySelector('#lock').click()")
+    page.evaluate("document.querySelector('#new-code').click()")
+    server.wait_for(lambda: [m[1] for m in server.received[-1] if m[0] == "host"][2:])
+    page.evaluate("document.querySelector('#new-code').click()")
     expected = [
         ["host", "mute", "web-7", True],
         ["host", "remove", "web-7"],
         ["host", "lock", True],
+        ["host", "token"],  # at the second press
     ]
     server.wait_for(lambda: [m for m in server.received[-1] if m[0] == "host"] == expected)
+
+
+def test_page_of_a_player_has_no_buttons_of_a_host(pad, server):
+    page = pad()
+    page.tap("#settings-button")
+    page.wait_for("document.querySelector('#settings').open")
+    assert page.evaluate("document.querySelector('#host-part').hidden")
+    assert page.evaluate("document.querySelectorAll('#players button').length") == 0
+
+
+def test_host_keeps_the_pad_with_a_new_token_when_the_page_is_loaded_again(pad, server):
+    server.role = "host"
+    page = pad()
+    server.token = "another"
+    server.send("token", server.token)
+    page.wait_for("location.search === '?token=another'")
+    page.call("Page.reload")
+    server.wait_for(lambda: len(server.received) == 2)
+    page.wait_for("document.body.dataset.link === 'open'")
+
+
+def test_watcher_is_told_that_it_watches_and_its_fingers_lift(pad, server):
+    page = pad()
+    page.touch("touchStart", position(page, 0.5, 0.5))
+    server.wait_for(lambda: kinds(server) == [("d", 0)])
+    server.send("role", "watcher")
+    page.wait_for("document.querySelector('#hint').textContent.startsWith('you watch')")
+    page.wait_for("document.querySelector('#turn').textContent === 'people play'")
+    assert not page.evaluate("document.querySelector('#hint').classList.contains('gone')")
+    assert "You watch" in page.evaluate("pad.surface.canvas.ariaLabel")
+    page.touch("touchEnd")
+    page.touch("touchStart", position(page, 0.2, 0.2))
+    page.touch("touchEnd")
+    assert page.evaluate("[pad.input.fingers.size, pad.strokes.held.size]") == [0, 0]
+    server.send("role", "player")
+    page.wait_for("document.querySelector('#turn').textContent === 'you can play'")
+    page.touch("touchStart", position(page, 0.4, 0.4))
+    page.touch("touchEnd")
+    server.wait_for(lambda: kinds(server)[-2:] == [("d", 0), ("u", 0)])
+    assert len(server.events()) in (3, 4)
 
 
 # -- sound

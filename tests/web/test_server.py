@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientError, ClientSession, WSServerHandshakeError
 from support.engine import PATIENCE, RunningEngine, first_line, recording, run_program, serving
+from support.network import second_host
 from support.web import Page, get, opened, page, playing, serving_web, status, url_of
 
 from robojam.app.assemble import regenerate_session
@@ -301,6 +302,7 @@ def test_flood_is_slowed_then_closed_and_others_play_on(tmp_path: Path):
         with suppress(ConnectionError):  # closed between two touches
             while not ending.done():
                 await pad.touch(*frame)
+                await asyncio.sleep(0)  # others answer the server's pings
         return await ending
 
     async def play(engine: RunningEngine, url: str) -> None:
@@ -418,6 +420,47 @@ def test_host_mutes_and_removes_a_player_and_renews_the_token(tmp_path: Path):
                 pass
 
     playing(tmp_path, play, "--mode", "listen")
+
+
+#: Program of a page on another machine: it says the roles that it is told, until it is told the
+#: one that it waits for, and plays.
+ELSEWHERE = """
+import asyncio, json, sys
+from aiohttp import ClientSession
+async def main(url, wanted):
+    async with ClientSession() as session, session.ws_connect(url) as socket:
+        await socket.send_json(["hello", 1, {}])
+        async for message in socket:
+            kind, *rest = json.loads(message.data)
+            role = rest[1]["role"] if kind == "welcome" else rest[0] if kind == "role" else ""
+            if role == wanted:
+                break
+        await socket.send_json(["t", 0, [["d", 1, 0.5, 0.5]]])
+        await socket.send_json(["ping", 1])
+        async for message in socket:
+            if json.loads(message.data)[0] == "pong":
+                return print(role)
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("role", ["watcher", "player", "host"])
+def test_page_on_another_machine_is_told_the_role_that_its_address_has(tmp_path: Path, role):
+    rules = tmp_path / "roles.toml"
+    rules.write_text(f'others = "{role}"\n')
+    options = ("--mode", "listen", "--roles", str(rules))
+    with second_host() as other, serving_web(tmp_path, *options, web="0.0.0.0:0") as jam:
+        engine, url = jam
+        port, query = url.rpartition(":")[2].split("/?")
+        address = f"ws://{other.here}:{port}/v1/socket?{query}"
+        ran = other.run(sys.executable, "-c", ELSEWHERE, address, role, timeout=PATIENCE)
+        assert ran.stdout == f"{role}\n", ran.stderr
+        if role == "watcher":
+            told = engine.out.ask(lambda s: s["dropped"].get("not allowed"))
+            assert told["players"] == []
+        else:
+            engine.out.ask(lambda s: s["players"])
+        assert engine.end() == 0
 
 
 # -- start -------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import { Surface, isMachine } from "./surface.js";
 const OWN = "own"; // the key of one's own strokes, whatever the server calls the player
 const MOST_PLAYERS = 500, SPEECH_GAP = 700;
 const $ = (id) => document.getElementById(id);
+const SURFACE_LABEL = $("surface").getAttribute("aria-label");
 const seconds = () => performance.now() / 1000;
 
 // -- what is remembered on this device
@@ -92,6 +93,16 @@ function showTurn() {
   say(words);
 }
 
+function showRole() {
+  const watches = me.role === "watcher", fingers = matchMedia("(pointer: coarse)").matches;
+  document.body.dataset.role = me.role;
+  $("hint").textContent = watches ? "you watch: others play here" : fingers ? "play with your fingers" : "play with the mouse, or with arrow keys and space";
+  if (watches) $("hint").classList.remove("gone");
+  $("surface").setAttribute("aria-label", watches ? "Picture of what others play. You watch." : SURFACE_LABEL);
+  showPlayers();
+  showTurn();
+}
+
 // -- the connection
 
 const socket = new Socket({
@@ -118,8 +129,7 @@ const socket = new Socket({
       }
       jam = { control: control === true };
       this.state({ ...pitch, ...state });
-      $("hint").textContent = me.role === "watcher" ? "you watch" : matchMedia("(pointer: coarse)").matches ? "play with your fingers" : "play with the mouse, or with arrow keys and space";
-      showPlayers();
+      showRole();
     },
     f(events) {
       const now = seconds();
@@ -171,6 +181,19 @@ const socket = new Socket({
       showModes();
       $("lock").checked = jam.locked === true;
       showTurn();
+    },
+    role(role) {
+      me.role = text(role) || "player";
+      if (me.role === "watcher") input.liftAll();
+      showRole();
+    },
+    token(token) {
+      if (typeof token !== "string") throw new TypeError("token");
+      socket.token = token;
+      store("token", token);
+      // A page that is loaded again is to come back, too.
+      if (fresh) history.replaceState(null, "", `/?token=${encodeURIComponent(token)}`);
+      notify("There is a new code. Others have to scan it.");
     },
     refused(reason) {
       notify(text(reason, 200) || "The jam refuses this pad", 0);
@@ -259,7 +282,7 @@ function showPlayers() {
   $("name").textContent = me.called || "a guest";
   $("count").textContent = others > 1 ? `${others} here` : "";
   $("players-title").textContent = `Players: ${others}`;
-  $("lock-row").hidden = !isHost;
+  $("host-part").hidden = !isHost;
   if (!$("settings").open) return;
   $("players").replaceChildren(...players.map((player) => {
     const row = document.createElement("li"), swatch = document.createElement("i"), who = document.createElement("span");
@@ -317,6 +340,16 @@ $("own-name").onchange = () => {
   showPlayers();
 };
 $("lock").onchange = () => socket.send("host", "lock", $("lock").checked);
+$("new-code").onclick = () => {
+  const button = $("new-code"), asked = button.dataset.asked;
+  const ask = (asks) => {
+    button.dataset.asked = asks ? "1" : "";
+    button.textContent = asks ? "press again to shut out others" : "new code";
+  };
+  ask(!asked);
+  if (asked) socket.send("host", "token");
+  else setTimeout(() => ask(false), 5000);
+};
 $("dwell").oninput = () => {
   input.dwell = +$("dwell").value;
   $("dwell-shown").value = `${input.dwell.toFixed(1)} s`;
