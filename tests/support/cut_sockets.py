@@ -133,15 +133,21 @@ class Cutter:
         self.resting = asyncio.Event()
 
     async def run(self, hosts: list[str], *, most: float = float("inf")) -> None:
-        """Play from all hosts, until there were most cuts of each or they are to rest."""
-        await asyncio.gather(*(self._play(host, most) for host in hosts))
+        """Play from all hosts, until there were most cuts of each or they are to rest.
 
-    async def _play(self, host: str, most: float) -> None:
+        The first cuts of the hosts are of all ways in turn, four of each host.
+        """
+        await asyncio.gather(*(self._play(n, host, most) for n, host in enumerate(hosts)))
+
+    async def _play(self, number: int, host: str, most: float) -> None:
         rng = random.Random(self._random.random())
         key, cuts = "", 0
         ways = [*ENDS, "slow request"]
+        first = 4 * number % len(ways)
+        ways = ways[first:] + ways[:first]
         while cuts < most and not self.resting.is_set():
-            rng.shuffle(ways)
+            if cuts:
+                rng.shuffle(ways)
             for way in ways:
                 if cuts >= most or self.resting.is_set():
                     break
