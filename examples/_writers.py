@@ -35,7 +35,7 @@ UNIPEN_LICENCE = (
 )
 FONT_LICENCE = "Hershey's vector fonts by A. V. Hershey, US National Bureau of Standards"
 #: Distance between two points of a stroke, in heights of an x.
-SPACING = 0.3
+SPACING = 0.36
 #: Letters without ascender or descender, and those that tell up from down.
 _SHORT, _TALL, _DEEP = "acemnorsuvwxz", "bdhkl", "gpqy"
 _SEGMENT = re.compile(r"\.SEGMENT (\w+) (\S+) \S+\s+\"(.*)\"")
@@ -199,8 +199,8 @@ def _pen(path: Path) -> tuple[str, list[NDArray[np.float64]]]:
             if word in (".PEN_DOWN", ".PEN_UP"):
                 current = []
                 strokes.append(current)
-            elif word == ".WRITER_ID":
-                name = rest.strip()
+            elif word == ".WRITER_ID":  # spelt in several ways in the files of a person
+                name = re.sub(r"[\W_]", "", rest).lower() or name
         elif current is not None and len(numbers := row.split()) >= 2:
             current.append((float(numbers[0]), float(numbers[1])))
     return name, [np.array(stroke) for stroke in strokes if stroke]
@@ -223,7 +223,7 @@ def _runs(folder: Path, texts: Path, characters: Path) -> Iterator[tuple[str, Li
         letters = iter([[strokes[n] for n in numbers] for numbers, _ in inside])
         placed = [[] if character == " " else next(letters) for character in text]
         for run in _RUN.finditer(text):
-            yield f"{texts.parts[-2]} {name}", Line(run[0], placed[run.start() : run.end()])
+            yield name, Line(run[0], placed[run.start() : run.end()])
 
 
 def _scaled(name: str, lines: list[Line]) -> Writer | None:

@@ -11,7 +11,7 @@ says whether this is the last point. bias makes the writing neater; a writer's o
 fed first, make it similar to theirs (priming).
 
 UNIPEN is the folder of train_r01_v07 (doi.org/10.5281/zenodo.1195803, CC BY 4.0): real lines of
-print by some hundred writers. Its lines are few, so that most of what is learnt is composed:
+print by some ninety writers. Its lines are few, so that most of what is learnt is composed:
 other words from the letters of one writer, each as it was written in a line. Without the folder
 the writers are invented: a vector font, bent and slanted. The program trains two models, with
 and without the text, and a reader that judges them, which has learnt from other writers.
@@ -66,6 +66,7 @@ WORDS = (
 ).split()
 END = len(ALPHABET)  # the token after a text
 TOKENS = len(ALPHABET) + 1
+INPUTS = 4  # dx, dy, pen lifted; and the height, which a small LSTM would have to add up
 LONGEST = 40  # points for a character, beyond which a text counts as not ended
 LINE = 10  # characters of a composed text
 
@@ -111,10 +112,11 @@ def collate(lines: list[tuple[np.ndarray, str]]) -> Batch:
 
 @dataclass(slots=True)
 class State:
-    """State of a model at play: both LSTMs, and the window's places and what it sees."""
+    """State of a model at play: both LSTMs, the pen, the window's places and what it sees."""
 
     first: tuple[Tensor, Tensor]
     second: tuple[Tensor, Tensor]
+    height: Tensor  # (B), of the pen above where it began
     place: Tensor  # (B, K), in characters
     seen: Tensor  # (B, TOKENS)
     share: Tensor  # (B, U): how much of each character the window sees
@@ -123,32 +125,45 @@ class State:
 class Scribe(nn.Module):
     """Two LSTMs and a window over the text, whose output is the density of the next point.
 
-    Without text (reads=False) the window sees nothing, and the rest is the same.
+    The first LSTM, of `eyes` units, moves the window; the second, of `units`, writes. Without
+    text (reads=False) the window sees nothing, and the rest is the same.
     """
 
     def __init__(
-        self, *, units: int = 128, bells: int = 6, components: int = 20, reads: bool = True
+        self,
+        *,
+        eyes: int = 64,
+        units: int = 160,
+        bells: int = 6,
+        components: int = 20,
+        reads: bool = True,
     ) -> None:
         super().__init__()
-        self.sizes = {"units": units, "bells": bells, "components": components, "reads": reads}
-        self.units, self.bells, self.reads = units, bells, reads
-        self.first = nn.LSTM(3 + TOKENS, units, batch_first=True)
-        self.window = nn.Linear(units, 3 * bells)
-        self.second = nn.LSTM(3 + TOKENS + units, units, batch_first=True)
-        self.offset = MixtureLayer(2 * units, 2, components, covariance="correlated")
-        self.flags = nn.Linear(2 * units, 2)  # pen lifted, ended
+        self.sizes = {"eyes": eyes, "units": units, "bells": bells, "components": components}
+        self.sizes["reads"] = reads
+        self.reads = reads
+        self.first = nn.LSTM(INPUTS + TOKENS, eyes, batch_first=True)
+        self.window = nn.Linear(eyes, 3 * bells)
+        self.second = nn.LSTM(INPUTS + TOKENS + eyes, units, batch_first=True)
+        self.offset = MixtureLayer(eyes + units, 2, components, covariance="correlated")
+        self.flags = nn.Linear(eyes + units, 2)  # pen lifted, ended
         with torch.no_grad():
             self.window.weight.mul_(0.2)
-            start = torch.tensor([1 / bells, 1.0, 1 / 12])  # about 12 points for a character
+            start = torch.tensor([1 / bells, 1.0, 1 / 11])  # about 11 points for a character
             self.window.bias.copy_(start.log().repeat_interleave(bells))
 
     def initial(self, text: Tensor) -> State:
         """Return the state before the first point, the window before the first character."""
-        zeros = torch.zeros(len(text), self.units, device=text.device)
-        place = torch.zeros(len(text), self.bells, device=text.device)
-        seen = torch.zeros(len(text), TOKENS, device=text.device)
-        share = torch.zeros(text.shape, device=text.device)
-        return State((zeros, zeros), (zeros[None], zeros[None]), place, seen, share)
+
+        def zeros(*shape: int) -> Tensor:
+            return torch.zeros(*shape, device=text.device)
+
+        batch, eyes, units = len(text), self.first.hidden_size, self.second.hidden_size
+        first = zeros(batch, eyes), zeros(batch, eyes)
+        second = zeros(1, batch, units), zeros(1, batch, units)
+        place = zeros(batch, self.sizes["bells"])
+        seen, share = zeros(batch, TOKENS), zeros(*text.shape)
+        return State(first, second, zeros(batch), place, seen, share)
 
     def forward(
         self, points: Tensor, text: Tensor, state: State | None = None
@@ -159,32 +174,33 @@ class Scribe(nn.Module):
         it, the window's shares (B, T, U) and the state.
         """
         state = state or self.initial(text)
-        first, seen, shares, state = self._read(points, text, state)
-        second, after = self.second(torch.cat([points, seen, first], -1), state.second)
+        heights = state.height[:, None] + points[..., 1].cumsum(1)
+        inputs = torch.cat([points, heights[..., None]], -1)
+        first, seen, shares, state = self._read(inputs, text, state)
+        second, after = self.second(torch.cat([inputs, seen, first], -1), state.second)
         features = torch.cat([first, second], -1)
-        return (
-            self.offset(features), self.flags(features), shares, replace(state, second=after)
-        )  # fmt: skip
+        state = replace(state, second=after, height=heights[:, -1])
+        return self.offset(features), self.flags(features), shares, state
 
     def _read(
-        self, points: Tensor, text: Tensor, state: State
+        self, inputs: Tensor, text: Tensor, state: State
     ) -> tuple[Tensor, Tensor, Tensor, State]:
         """Return the first LSTM's output, what the window sees, its shares, and the state."""
         hidden, cell = state.first
         if not self.reads:
-            blind = points.new_zeros(*points.shape[:2], TOKENS)
+            blind = inputs.new_zeros(*inputs.shape[:2], TOKENS)
             start = hidden[None], cell[None]
-            out, (hidden, cell) = self.first(torch.cat([points, blind], -1), start)
-            shares = points.new_zeros(*points.shape[:2], text.shape[1])
+            out, (hidden, cell) = self.first(torch.cat([inputs, blind], -1), start)
+            shares = inputs.new_zeros(*inputs.shape[:2], text.shape[1])
             return out, blind, shares, replace(state, first=(hidden[0], cell[0]))
         place, seen, share = state.place, state.seen, state.share
-        letters = functional.one_hot(text, TOKENS).to(points.dtype)  # (B, U, TOKENS)
-        at = torch.arange(text.shape[1], device=points.device, dtype=points.dtype)
+        letters = functional.one_hot(text, TOKENS).to(inputs.dtype)  # (B, U, TOKENS)
+        at = torch.arange(text.shape[1], device=inputs.device, dtype=inputs.dtype)
         lstm, hiddens, sights, shares = self.first, [], [], []
-        weights = torch.cat([lstm.weight_ih_l0[:, 3:], lstm.weight_hh_l0], 1)
+        weights = torch.cat([lstm.weight_ih_l0[:, INPUTS:], lstm.weight_hh_l0], 1)
         bias = lstm.bias_ih_l0 + lstm.bias_hh_l0
         # The LSTM by hand: the window moves by its state, and is an input of its next step.
-        for given in functional.linear(points, lstm.weight_ih_l0[:, :3], bias).unbind(1):
+        for given in functional.linear(inputs, lstm.weight_ih_l0[:, :INPUTS], bias).unbind(1):
             gates = given + functional.linear(torch.cat([seen, hidden], -1), weights)
             enter, keep, new, leave = gates.chunk(4, -1)
             cell = keep.sigmoid() * cell + enter.sigmoid() * new.tanh()
@@ -198,7 +214,7 @@ class Scribe(nn.Module):
             hiddens.append(hidden)
             sights.append(seen)
             shares.append(share)
-        state = State((hidden, cell), state.second, place, seen, share)
+        state = State((hidden, cell), state.second, state.height, place, seen, share)
         return torch.stack(hiddens, 1), torch.stack(sights, 1), torch.stack(shares, 1), state
 
 
@@ -434,16 +450,26 @@ def write(
 class Sizes:
     """Sizes of a run."""
 
-    units: int = 128
-    components: int = 20
+    eyes: int = 64
+    units: int = 160
+    components: int = 16
     batch: int = 64
-    steps: int = 1400
-    reader_steps: int = 2500
+    steps: int = 1200
+    reader_steps: int = 2000
     font_writers: int = 60
     rate: float = 5e-3
 
 
-QUICK = Sizes(units=48, components=6, batch=24, steps=60, reader_steps=60, font_writers=9)
+QUICK = Sizes(
+    eyes=32,
+    units=48,
+    components=6,
+    batch=32,
+    steps=150,
+    reader_steps=200,
+    font_writers=9,
+    rate=1e-2,
+)
 
 
 @dataclass(slots=True)
@@ -514,7 +540,9 @@ def train(
     scribes, results = {}, {}
     for label, reads in (("with text", True), ("without text", False)):
         torch.manual_seed(seed)
-        net = Scribe(units=sizes.units, components=sizes.components, reads=reads)
+        net = Scribe(
+            eyes=sizes.eyes, units=sizes.units, components=sizes.components, reads=reads
+        )
         some = lines(0)
         net.offset.spread_means(some.points[some.mask][:, :2].cpu())
         scribes[label] = net

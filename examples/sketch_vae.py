@@ -35,8 +35,8 @@ from robojam.mixture import Mixture, MixtureLayer
 
 TEMPERATURES = (0.1, 0.4, 0.7, 1.0)
 LONGEST = 90  # points of a drawing
-KL_WEIGHT, KL_FIRST, KL_DECAY = 0.5, 0.01, 0.998  # the last, the first, its approach in a step
-FREE_NATS = 0.2  # for each number of z, below which the KL costs nothing
+KL_FIRST = 0.01  # weight of the KL at the first step
+FREE_NATS = 0.25  # for each number of z, below which the KL costs nothing
 RADICALS, RADIUS = 12, 0.06  # openings; of one, in sides of the square around the kanji
 OPENING, PLACES = 3, 5  # strokes of an opening, places on each
 
@@ -91,7 +91,7 @@ class SketchVAE(nn.Module):
     """
 
     def __init__(
-        self, *, latent: int = 64, units: int = 256, components: int = 20, scale: float = 1.0
+        self, *, latent: int = 48, units: int = 192, components: int = 12, scale: float = 1.0
     ) -> None:
         super().__init__()
         self.sizes = {
@@ -191,16 +191,26 @@ class SketchVAE(nn.Module):
 class Sizes:
     """Sizes of a run."""
 
-    latent: int = 64
-    units: int = 256
-    components: int = 20
+    latent: int = 48
+    units: int = 192
+    components: int = 12
     batch: int = 100
-    steps: int = 2000
-    rate: float = 4e-3
-    kl_decay: float = KL_DECAY
+    steps: int = 2400
+    rate: float = 5e-3
+    kl_weight: float = 0.25  # of the KL in the end
+    kl_decay: float = 0.998  # of what is missing of it, in a step
 
 
-QUICK = Sizes(latent=16, units=64, components=8, batch=50, steps=400, rate=1e-2, kl_decay=0.99)
+QUICK = Sizes(
+    latent=16,
+    units=64,
+    components=8,
+    batch=50,
+    steps=400,
+    rate=1e-2,
+    kl_weight=0.1,
+    kl_decay=0.99,
+)
 
 
 def train(
@@ -237,12 +247,13 @@ def train(
         chosen = chosen[corpus.lengths[chosen].argsort()].view(8, -1)[step % 8]
         batch = corpus[chosen].scaled(scale).to(device)
         nats, kl = net.parts(batch, torch.randn(len(batch), latent).to(device))
-        weight = KL_WEIGHT - (KL_WEIGHT - KL_FIRST) * sizes.kl_decay**step
+        missing = (sizes.kl_weight - KL_FIRST) * sizes.kl_decay**step
+        weight = sizes.kl_weight - missing
         return nats + weight * kl.clamp(min=FREE_NATS * latent) / points
 
     def score(net: nn.Module) -> float:
         nats, kl = net.parts(checked, noise)
-        return float(nats + KL_WEIGHT * kl / points)
+        return float(nats + sizes.kl_weight * kl / points)
 
     fitted = fit(
         model,

@@ -133,5 +133,8 @@ def _set(chosen: dict[str, Any], option: Option, value: Any, where: str) -> None
             hint += f", also of one alone: [{quoted(value)}]"
         raise OptionsError(f"{where}: {hint}") from error
     except ValueError as error:
-        name = "" if option.control else f"{option.name}: "  # a control's error has it
-        raise OptionsError(f"{where}: {name}{error}") from error
+        if option.control:  # whose error begins with its name
+            said = str(error).replace(option.field, option.name, 1)
+        else:
+            said = f"{option.name}: {error}"
+        raise OptionsError(f"{where}: {said}") from error

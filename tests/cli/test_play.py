@@ -396,7 +396,7 @@ def taken():
         (["--threshold", "0"], "a number from 0.02 to 60"),
         (["--voices", "0"], "a whole number from 1 to 4096"),
         (["--loud"], "there is no option --loud"),
-        (["--config", "{tmp}/bad.toml"], "bad.toml, line 2: no option is named 'tempo'"),
+        (["--config", "{tmp}/bad.toml"], "bad.toml, line 2: no option is named 'groove'"),
         (["--config", "{tmp}/none.toml"], "none.toml: No such file"),
         (["--log", "{tmp}/none/log"], "cannot log to {tmp}/none/log: No such file"),
     ],
@@ -405,7 +405,7 @@ def test_wrong_option_or_file_is_refused_in_one_line_with_status_2(
     name, options, message, tmp_path, taken, capsys
 ):
     (tmp_path / "foreign.safetensors").write_bytes(b"PK\3\4 something else")
-    (tmp_path / "bad.toml").write_text('mode = "solo"\ntempo = 3\n')
+    (tmp_path / "bad.toml").write_text('mode = "solo"\ngroove = 3\n')
     free = [] if "--osc-in" in options else ["--osc-in", "127.0.0.1:0"]
     filled = [o.format(taken=taken, tmp=tmp_path) for o in options]
     before = set(tmp_path.rglob("*"))
