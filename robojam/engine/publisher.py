@@ -64,7 +64,9 @@ class Publisher:
         """
         self.outputs: Sequence[OutputPort] = ()
         self._lines: list[DelayLine] = []
+        self._handlers: list[Callable[[Event, float], None]] = []
         self._to_monitors = DelayLine(self._send_to_monitors)
+        self._tell_monitors = self._to_monitors.handler
         #: Seconds from when the machine plays a touch until all outputs have sounded it.
         self.latency = 0.0
         self.lateness, self.beat_lateness = Lateness(), Lateness()
@@ -95,6 +97,8 @@ class Publisher:
             line.schedules = output.schedules
         self._to_monitors.lag = self.latency - window_latency
         self._to_monitors.everyone = everyone
+        self._handlers = [line.handler for line in self._lines]
+        self._tell_monitors = self._to_monitors.handler
 
     def handle(self, event: Event) -> None:
         """Publish an event; the jam's sink. Monitors and recording may get it at `flush`."""
@@ -125,7 +129,8 @@ class Publisher:
 
     def _pass_on(self, event: Event) -> None:
         """Give an event to the monitors and the recording."""
-        self._to_monitors.handle(event, self._clock())
+        at = self._clock() if self._to_monitors.lag else 0.0  # read where events wait
+        self._tell_monitors(event, at)
         if isinstance(event, TouchPlayed):
             self._takes.record(event)
         elif isinstance(event, ControlChanged):
@@ -170,9 +175,9 @@ class Publisher:
 
     def send_to_outputs(self, event: Event, at: float) -> None:
         """Send an event to the outputs alone; at is its instant of the clock (s)."""
-        for line in self._lines:
+        for handle in self._handlers:
             try:
-                line.handle(event, at)
+                handle(event, at)
             except Exception as error:
                 self._failed(error)
 

@@ -46,6 +46,11 @@ class DelayLine:
         self._waiting: deque[tuple[float, Event]] = deque()
         self._silenced_at = -math.inf  # time of the jam: fingers that lift then do so at once
 
+    @property
+    def handler(self) -> Callable[[Event, float], None]:
+        """What takes events: `handle`, or where nothing waits what it hands on to."""
+        return self.handle if self.lag or self._waiting else self._deliver
+
     def handle(self, event: Event, at: float) -> None:
         """Hand on an event, now or later; at is its instant of the clock, in seconds."""
         if not self.lag and not self._waiting:
