@@ -446,7 +446,7 @@ RECORDED: Final[dict[str, ControlSpec]] = CONTROLS | {
 
 
 #: Controls that change nothing of a jam: what follows from them is recorded as beats.
-_UNRECORDED: Final = ("record", "web", "tap", "downbeat")
+UNRECORDED: Final = ("record", "web", "tap", "downbeat")
 
 
 def validate_control(name: str, value: Any, settings: Settings, who: str | None) -> Any:
@@ -492,7 +492,7 @@ def check_recorded(name: str, value: Any) -> Any:
     Raises ValueError with what is allowed.
     """
     control = RECORDED.get(name)
-    if control is None or name in _UNRECORDED:
+    if control is None or name in UNRECORDED:
         raise ValueError(f"there is no control {name!r:.60} in a recording")
     if name == "model":
         if not isinstance(value, dict) or not isinstance(value.get("file"), str):

@@ -13,7 +13,14 @@ from robojam import music
 from robojam.config import addresses
 from robojam.config.load import OptionsError, change, resolve
 from robojam.config.options import BY_NAME, Options
-from robojam.controls import CONTROLS, RefusedError, Settings, check_recorded, validate_control
+from robojam.controls import (
+    CONTROLS,
+    UNRECORDED,
+    RefusedError,
+    Settings,
+    check_recorded,
+    validate_control,
+)
 from robojam.corpus import units
 from robojam.system.shell import printable, shell_quoted
 from robojam.web.api_types import ContinueRequest, PredictRequest, decode
@@ -112,7 +119,7 @@ def check_control(value: tuple[str, Any, str], meter: Meter) -> None:
         return
     with suppress(RefusedError):
         assert validate_control(name, checked, settings, None) == checked
-    if name not in ("model", "record"):  # a recording has them otherwise, or not
+    if name != "model" and name not in UNRECORDED:  # a recording has it in another form
         check_recorded(name, checked)
 
 
