@@ -201,7 +201,7 @@ def test_jam_reports_a_turn_taken_back_unlike_a_finished_one(ports, tmp_path):
     jam = DrivenEngine(
         tmp_path, ScriptedPlayer(land(0.1), slide(0.1)), threshold=0.1, response=1.0
     )
-    jam.engine._publisher.outputs = (ports.midi,)
+    jam.engine._publisher.use((ports.midi,))
 
     def call():
         jam.send("/robojam/down", "iff", 1, 0.5, 0.5)
@@ -283,7 +283,7 @@ def test_jam_does_not_go_on_with_itself_through_a_loop(
     client: FakeClient = midi._client  # type: ignore[assignment]
     client.waiting = [("o", 0, b"DAW"), ("o", OUTPUTS, b"DAW")]
     jam.receive(midi)
-    jam.engine._publisher.outputs = (midi,)
+    jam.engine._publisher.use((midi,))
     returning: list[tuple[float, bytes]] = []
     random = Random(3)
 
@@ -510,7 +510,7 @@ def test_panic_reaches_the_ports_of_a_silent_jam(tmp_path):
             pass
 
     jam = DrivenEngine(tmp_path)
-    jam.engine._publisher.outputs = (Output(),)
+    jam.engine._publisher.use((Output(),))
     jam.send("/touch", "ff", 0.5, 0.5)
     for _ in range(3):
         jam.send("/robojam/panic")

@@ -183,8 +183,9 @@ const socket = new Socket({
       showTurn();
     },
     role(role) {
-      me.role = text(role) || "player";
-      if (me.role === "watcher") input.liftAll();
+      const given = text(role) || "player";
+      if (given === "watcher") input.liftAll(); // as a player, whose lifts are sent
+      me.role = given;
       showRole();
     },
     token(token) {
