@@ -26,8 +26,8 @@ from typing import Any
 from _output import argument_parser, print_and_save
 from _web_engine import Engine
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.support.network import SecondHost
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from support.network import SecondHost
 
 CUTTER = Path(__file__).parent.parent / "tests" / "support" / "cut_sockets.py"
 PADS = 12

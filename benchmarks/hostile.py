@@ -32,8 +32,8 @@ from _own_player import Heard, RunningEngine, play, print_row, running_engine
 from robojam.bench import Report
 from robojam.wire import osc
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.support.network import SecondHost
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from support.network import SecondHost
 
 #: Addresses of the neighbour.
 ADDRESSES = 100

@@ -30,8 +30,8 @@ from _web_engine import Engine
 from robojam.bench import percentile
 from robojam.wire import osc
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from tests.support.raw_page import RawPage
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from support.raw_page import RawPage
 
 #: Touches of the probe that are not counted.
 _WARM_UP = 60
