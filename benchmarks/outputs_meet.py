@@ -1,4 +1,4 @@
-"""How well outputs of different latencies meet: python benchmarks/outputs_meet.py.
+"""Measurement of outputs that meet: python benchmarks/outputs_meet.py.
 
 An engine plays alone to three receivers of OSC over UDP, whose latencies are 0, 10 and 40 ms.
 Each touch is heard at its arrival plus the latency of its receiver. Printed: between the first

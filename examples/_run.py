@@ -1,4 +1,4 @@
-"""What the larger examples share: their options, and a training that can be stopped.
+"""Options of the larger examples, and a training that can be stopped.
 
 `fit` trains a network: progress with the time left, a checkpoint from which it continues
 (`--resume`), Ctrl-C that keeps the best so far, and a loss that is not finite ends it with the

@@ -81,7 +81,7 @@ class Writer:
 
     @property
     def count(self) -> int:
-        """How many letters the writer has written."""
+        """Number of letters that the writer has written."""
         return sum(map(len, self.letters.values()))
 
     def knows(self, text: str) -> bool:

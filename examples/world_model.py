@@ -70,7 +70,7 @@ PICTURES = 20.0  # of a jam, in a second
 
 @dataclass(frozen=True)
 class Size:
-    """How much is seen, learnt and tried."""
+    """Amounts of what is seen, learnt and tried."""
 
     latents: int = 8
     units: int = 64  # of M
@@ -480,7 +480,7 @@ class Recorded:
 
 
 def record(world: World, size: Size, *, seed: int) -> Recorded:
-    """Let an aimless player play; return the first steps of its episodes."""
+    """Return what an aimless player has played: the first steps of its episodes."""
     generator = torch.Generator().manual_seed(seed)
     parts: list[Recorded] = []
     with Steps("episodes", size.episodes) as progress:
