@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from support.engine import DrivenEngine
 from support.jack_files import remove_stale_files
 
 from robojam.system.child_process import termination_signals
@@ -32,6 +33,12 @@ def _ordinary_signals() -> Iterator[None]:
     for number, handler in before.items():
         if signal.getsignal(number) is not handler:
             signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def _closed_engines() -> Iterator[None]:
+    yield
+    DrivenEngine.close_all()
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ class Setup:
         self._devices: dict[str, Any] = {}
         self._looked_at, self._looking = float("-inf"), False
         self._newest: dict[str, int] = {}  # the number of each group's last change
-        self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._worker: threading.Thread | None = None
         self._closed = False
 
@@ -188,18 +188,19 @@ class Setup:
             self._worker = worker
 
     def _work(self) -> None:
-        while True:
+        while (job := self._jobs.get()) is not None:
             try:
-                self._jobs.get()()
+                job()
             except Exception:  # the worker is needed for the next change
                 log.exception("a port could not be closed")
 
     def close(self) -> None:
         """Wait, for a short time, until the ports that were taken out are closed."""
-        self._closed = True
-        if self._worker is not None:
+        closed, self._closed = self._closed, True
+        if self._worker is not None and not closed:
             ended = threading.Event()
             self._run(ended.set)
+            self._jobs.put(None)
             ended.wait(_CLOSING)
 
     # -- what there is ---------------------------------------------------------------------

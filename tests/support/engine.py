@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from robojam.app.assemble import make_reader
 from robojam.clock.messages import ClockReport, ClockRequest
@@ -182,7 +182,11 @@ class FakeClocks:
 class DrivenEngine:
     """Engine without sockets, on a clock that the test sets."""
 
+    #: Those of the running test; they are closed after it.
+    opened: ClassVar[list[DrivenEngine]] = []
+
     def __init__(self, folder: Path, player: Any = None, **options: Any) -> None:
+        self.opened.append(self)
         #: Time of the clock, and the seconds that are lost each time it is read.
         self.now, self.lost = 1000.0, 0.0
         self.wire = FakeEndpoint(lambda: self.now)
@@ -263,6 +267,15 @@ class DrivenEngine:
         """Return the messages sent since the last call."""
         sent, self.wire.sent = self.wire.sent, []
         return sent
+
+    @classmethod
+    def close_all(cls) -> None:
+        """End the threads of all engines, which keep them and their sockets."""
+        while cls.opened:
+            engine = cls.opened.pop().engine
+            engine._takes.close()
+            if engine._setup is not None:
+                engine._setup.close()
 
     def end(self) -> Session:
         """End the engine; return its last recording."""

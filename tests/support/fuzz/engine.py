@@ -221,6 +221,7 @@ def check_engine(value: tuple[int, int, int, int, list[Step]], meter: Meter) -> 
         assert largest_container(d.engine) <= LARGEST
         d.engine.finish("SIGTERM")
         _check_recordings(d, voices)
+        DrivenEngine.close_all()
 
 
 def _play(d: DrivenEngine, ports: list[_MidiPort], each: Step) -> None:
