@@ -28,7 +28,7 @@ from robojam.touch import Phase, is_machine
 TEMPI = (40.0, 60.0, 96.0, 120.0, 180.0, 240.0)
 #: Grid of the landings; answers begin on beats.
 GRID = "1/16"
-#: Limits of the issue that asked for this, in ms, for 99 % of answers and of landings.
+#: Limits in ms, for 99 % of answers and of landings.
 ANSWER_MS, LANDING_MS = 3.0, 2.0
 _OPTIONS = (
     "--clock", "internal", "--quantum", "beat", "--bars", "1", "--grid", GRID, "--lean", "1",

@@ -212,6 +212,7 @@ def test_pictures_of_a_jam_show_who_plays_and_paths_fade():
     session = read(EXAMPLES[0])
     frames, humans = world_model.pictures(session)
     assert frames.shape == (int(session.duration * world_model.PICTURES) + 1, 1, 24, 24)
+    frames, humans = frames[1:], humans[:-1]  # what is done leads to the next picture
     down = humans[:, 2] > 0
     assert 0.1 < float(down.float().mean()) < 0.9
     for image, (x, y, _) in zip(frames[down][::20], humans[down][::20], strict=True):
@@ -224,7 +225,7 @@ def test_pictures_of_a_jam_show_who_plays_and_paths_fade():
 def test_turned_pictures_have_their_touches_where_the_light_is():
     frames, humans = world_model.pictures(read(EXAMPLES[0]))
     at = int(humans[:, 2].nonzero()[3])
-    views, places = world_model.turned(frames[at : at + 1], humans[at : at + 1])
+    views, places = world_model.turned(frames[at + 1 : at + 2], humans[at : at + 1])
     assert len({view.numpy().tobytes() for view in views}) == 8
     for view, (x, y, down) in zip(views[:, 0, 0], places[:, 0], strict=True):
         assert float(down) == 1

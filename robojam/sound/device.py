@@ -98,20 +98,48 @@ def stderr_silenced() -> Iterator[None]:
     yield
 
 
-def _listed() -> Iterator[tuple[Device, Any, Any]]:
-    """Yield each device with its backend and its id for miniaudio."""
+def _listed(*, playing: bool = True) -> Iterator[tuple[Device, Any, Any]]:
+    """Yield each device that plays, or records, with its backend and its id for miniaudio."""
     import miniaudio as audio
 
     for api in _APIS.get(sys.platform, ("ALSA", "OSS", "SNDIO")):
         backend = audio.Backend[api]
         try:
-            listed = audio.Devices([backend]).get_playbacks()
+            found = audio.Devices([backend])
+            listed = found.get_playbacks() if playing else found.get_captures()
         except audio.MiniaudioError:
             continue  # the system does not run here
         for entry in listed:
             # ALSA lists a device that discards everything.
             if not (api == "ALSA" and entry["name"].startswith("Discard all")):
                 yield Device(entry["name"], api), backend, entry["id"]
+
+
+def _open(*, playing: bool, rate: int, name: str | None, client: str) -> tuple[Any, Device]:
+    """Open the first device that can be, of those whose name has a part.
+
+    client is robojam's name at the audio system. Raises NoSoundError.
+    """
+    import miniaudio as audio
+
+    make = audio.PlaybackDevice if playing else audio.CaptureDevice
+    listed = [*_listed(playing=playing)]
+    matches = matching([device for device, _, _ in listed], name)
+    for device in matches:
+        backend, id_ = next(ids for each, *ids in listed if each is device)
+        with suppress(audio.MiniaudioError):
+            opened = make(
+                audio.SampleFormat.FLOAT32,
+                2,
+                rate,
+                PERIOD_MS,
+                device_id=None if name is None else id_,
+                callback_periods=PERIODS,
+                backends=[backend],
+                app_name=client,
+            )
+            return opened, device
+    raise NoSoundError(f"{matches[0].name} cannot be opened")
 
 
 def devices() -> list[Device]:
@@ -165,26 +193,9 @@ class MiniaudioDevice:
         self.requests = 0
         self._fill = fill
         with stderr_silenced():
-            listed = [*_listed()]
-            matches = matching([device for device, _, _ in listed], name)
-            for self.device in matches:
-                backend, id_ = next(ids for device, *ids in listed if device is self.device)
-                try:
-                    self._device = audio.PlaybackDevice(
-                        audio.SampleFormat.FLOAT32,
-                        2,
-                        rate,
-                        PERIOD_MS,
-                        device_id=None if name is None else id_,
-                        callback_periods=PERIODS,
-                        backends=[backend],
-                        app_name="robojam",
-                    )
-                    break
-                except audio.MiniaudioError:
-                    continue
-            else:
-                raise NoSoundError(f"{matches[0].name} cannot be opened")
+            self._device, self.device = _open(
+                playing=True, rate=rate, name=name, client="robojam"
+            )
             generator = self._samples()
             next(generator)
             try:
@@ -221,7 +232,6 @@ def capture_device(
     """
     if not _has_miniaudio():
         raise NoSoundError("recording from a device needs miniaudio, which is not installed")
-    import miniaudio as audio
 
     def received() -> Any:
         while True:
@@ -229,7 +239,7 @@ def capture_device(
             take(np.frombuffer(data, np.float32).reshape(-1, 2))
 
     with stderr_silenced():
-        recorder, device = _open_capture(audio, rate, name)
+        recorder, device = _open(playing=False, rate=rate, name=name, client="robojam loopback")
         generator = received()
         next(generator)
         recorder.start(generator)
@@ -238,31 +248,6 @@ def capture_device(
     finally:
         with stderr_silenced():
             recorder.close()
-
-
-def _open_capture(audio: Any, rate: int, name: str | None) -> tuple[Any, Device]:
-    """Open the first device to record from whose name has a part. Raises NoSoundError."""
-    found: list[tuple[Device, Any, Any]] = []
-    for api in _APIS.get(sys.platform, ("ALSA", "OSS", "SNDIO")):
-        backend = audio.Backend[api]
-        with suppress(audio.MiniaudioError):
-            listed = audio.Devices([backend]).get_captures()
-            found += [(Device(each["name"], api), backend, each["id"]) for each in listed]
-    for device in matching([device for device, _, _ in found], name):
-        backend, id_ = next(ids for each, *ids in found if each is device)
-        with suppress(audio.MiniaudioError):
-            recorder = audio.CaptureDevice(
-                audio.SampleFormat.FLOAT32,
-                2,
-                rate,
-                PERIOD_MS,
-                device_id=None if name is None else id_,
-                callback_periods=PERIODS,
-                backends=[backend],
-                app_name="robojam loopback",
-            )
-            return recorder, device
-    raise NoSoundError("no audio device can be recorded from")
 
 
 class DeviceClock:
