@@ -100,8 +100,9 @@ class Writer:
                 letters.append([])
                 continue
             if i:
-                gaps = self.spaces if text[i - 1] == " " else self.gaps
-                x += float(np.clip(rng.choice(gaps or [0.3]), -0.3, 1.6))
+                # Somebody who wrote single words has no spaces: then a usual one.
+                gaps = (self.spaces or [1.6]) if text[i - 1] == " " else (self.gaps or [0.3])
+                x += float(np.clip(rng.choice(gaps), -0.3, 2.5))
             found = self.letters[character]
             chosen = found[int(rng.integers(len(found)))]
             letters.append([stroke + np.float32([x, 0]) for stroke in chosen])

@@ -420,17 +420,18 @@ def write(
         offset = mixture.sample(bias=bias, generator=generator)
         chances = torch.sigmoid(flags * (1 + bias))
         drawn = torch.rand(chances.shape, generator=generator, device=device) < chances
-        # Done as well where the window has passed the text (Graves 2013, section 5.3).
-        passed = drawn[:, 0] & (state.share.argmax(-1) >= ends)
-        ended = drawn[:, 1] | passed
-        point = torch.cat([offset, (drawn[:, :1] | ended[:, None]).float()], -1)[:, None]
+        point = torch.cat([offset, drawn[:, :1].float()], -1)[:, None]
         points.append(point)
-        lengths[(lengths == 0) & ended] = step + 1
-        if bool((lengths > 0).all()):
-            break
         mixture, flags, shares, state = model(point, text, state)
         mixture, flags = mixture[:, 0], flags[:, 0]
         paths.append(shares)
+        # Not done before the window is at the last character, and done with the stroke after
+        # which it has passed the text (Graves 2013, section 5.3).
+        at = state.share.argmax(-1)
+        ended = (drawn[:, 1] & (at >= ends - 1)) | (drawn[:, 0] & (at >= ends))
+        lengths[(lengths == 0) & ended] = step + 1
+        if bool((lengths > 0).all()):
+            break
     lengths[lengths == 0] = len(points) - 1
     all_points = torch.cat(points, 1).cpu().numpy()
     all_shares = torch.cat(paths, 1).cpu().numpy()

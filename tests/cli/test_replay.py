@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import msgspec
@@ -66,8 +67,10 @@ def replaying(jam: Path, *options: str) -> tuple[list, str]:
     try:
         line = first_line(process)
         assert address_of(line)
-        out.until(lambda: process.poll() is not None or not out.receive(0.2))
-        assert process.wait(PATIENCE) == 0
+        end = time.monotonic() + PATIENCE
+        while process.poll() is None and time.monotonic() < end:
+            out.listen(0.05)
+        assert process.poll() == 0
         out.listen(0.05)
         return out.received, line
     finally:

@@ -100,7 +100,7 @@ class Jack:
         assert self.process is not None
         self.process.terminate()  # so that it removes its files
         with suppress(subprocess.TimeoutExpired):
-            self.process.wait(3)
+            self.process.wait(1)
         stop(self.process)
 
 
