@@ -455,8 +455,8 @@ class Sizes:
     units: int = 160
     components: int = 16
     batch: int = 64
-    steps: int = 1200
-    reader_steps: int = 2000
+    steps: int = 1500
+    reader_steps: int = 2500
     font_writers: int = 60
     rate: float = 5e-3
 

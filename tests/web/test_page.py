@@ -442,6 +442,34 @@ def test_one_switch_chooses_a_column_and_a_row_and_plays_while_it_is_held(pad, s
     assert page.evaluate("pad.input.scan.phase") == "x"
 
 
+def test_pointer_without_a_button_lands_where_it_rests_and_lifts_where_it_rests_again(
+    pad, server
+):
+    page = pad()
+    page.tap("#settings-button")
+    page.evaluate("(() => { const d = document.querySelector('#dwell'); d.value = 0.3;"
+                  " d.oninput(); document.querySelector('#one-switch').click();"
+                  " document.querySelector('#resting').click();"
+                  " document.querySelector('#settings').close() })()")  # fmt: skip
+    assert page.evaluate("pad.input.scan") is None  # one way at a time
+
+    def move(x, y):
+        px, py, _ = position(page, x, y)
+        page.mouse("mouseMoved", px, py, button="none", clickCount=0)
+
+    move(0.3, 0.4)
+    server.wait_for(lambda: kinds(server) == [("d", 0)])
+    assert server.events()[0][1][2:4] == pytest.approx([0.3, 0.4], abs=0.01)
+    assert page.evaluate("pad.input.rests.since") is None  # it rests on, and plays on
+    move(0.5, 0.4)
+    server.wait_for(lambda: kinds(server)[:2] == [("d", 0), ("m", 0)])
+    server.wait_for(lambda: kinds(server)[-1] == ("u", 0))
+    move(0.6, 0.6)
+    server.wait_for(lambda: kinds(server)[-1] == ("d", 0))
+    page.mouse("mouseMoved", 5, 5, button="none", clickCount=0)  # it leaves the pad
+    server.wait_for(lambda: kinds(server)[-1] == ("u", 0))
+
+
 def test_screen_reader_is_told_state_and_turn_and_every_control_has_a_name(pad, server):
     page = pad()
     page.wait_for("document.querySelector('#live').textContent === 'you can play'")

@@ -1,4 +1,4 @@
-// Fingers, pens, the mouse, the keyboard and one switch: all become touches.
+// Fingers, pens, the mouse, the keyboard, one switch and a resting pointer: all become touches.
 
 /** Keys that move the cursor: their direction. */
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -7,6 +7,8 @@ const PLAYS = new Set([" ", "Enter"]);
 const SPEED = 0.55, FINE_SPEED = 0.14, STEP = 0.012;
 /** Columns and rows over which the lines move that one switch stops. */
 export const COLUMNS = 12, ROWS = 6;
+/** Pixels that a pointer may move and still rest. */
+const REST = 14;
 
 /** Turns events of a canvas into touches. onTouch(t, kind, finger, x, y, pressure) gets each, t
  * in ms, kind d, m or u; onFlush() is called once those of one instant have been given; onSay
@@ -14,15 +16,18 @@ export const COLUMNS = 12, ROWS = 6;
 export class Input {
   constructor(surface, { onTouch, onFlush, onSay }) {
     Object.assign(this, { surface, onTouch, onFlush, onSay });
-    this.fingers = new Map(); // what holds a finger down (pointer, "keys", "switch"): its state
+    this.fingers = new Map(); // what holds a finger down (pointer, "keys", "switch", "rest"): its state
     this.cursor = { x: 0.5, y: 0.5, shown: false };
     this.scan = null;
+    this.rests = null; // of a pointer that plays by resting: its pixel (at), place, and since when
     this.dwell = 0.9;
     this._arrows = new Set();
     this._flusher = new MessageChannel();
     this._flusher.port1.onmessage = () => this.onFlush();
     this._listen(surface.canvas);
-    surface.overlays.push((...at) => this._drawCursor(...at), (...at) => this._drawScan(...at));
+    for (const draw of ["_drawCursor", "_drawScan", "_drawRest"]) {
+      surface.overlays.push((...at) => this[draw](...at));
+    }
   }
 
   _listen(canvas) {
@@ -30,6 +35,7 @@ export class Input {
     const area = canvas.parentElement; // the margin and the round corners, too
     area.addEventListener("pointerdown", (event) => this._pointerDown(event));
     area.addEventListener("pointermove", (event) => this._pointerMove(event));
+    area.addEventListener("pointerleave", () => this._endRest());
     for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
       area.addEventListener(end, (event) => this._pointerUp(event));
     }
@@ -76,6 +82,7 @@ export class Input {
   }
 
   _pointerMove(event) {
+    if (this.rests && !event.buttons && event.pointerType !== "touch") this._hover(event);
     const state = this.fingers.get(event.pointerId);
     if (!state) return;
     const all = event.getCoalescedEvents?.() ?? [];
@@ -122,6 +129,7 @@ export class Input {
   /** Lift all fingers: nobody sees what they do any more. */
   liftAll() {
     this._arrows.clear();
+    this._endRest();
     for (const holder of [...this.fingers.keys()]) this._lift(holder);
     if (this.scan?.phase === "play") this._startScan();
   }
@@ -185,6 +193,54 @@ export class Input {
     }
     context.stroke();
     return this._arrows.size > 0;
+  }
+
+  // -- a pointer that nobody can click: where it rests it lands, where it rests again it lifts
+
+  /** Let a mouse, a head or eyes play by resting. */
+  setResting(on) {
+    this.liftAll();
+    this.rests = on ? {} : null;
+    this.surface.draw();
+  }
+
+  _hover(event) {
+    const { rests } = this, { clientX: x, clientY: y } = event;
+    const state = this.fingers.get("rest"), place = this.surface.place(x, y);
+    if (state) this._slide(state, ...place, timeOf(event));
+    if (rests.at && Math.hypot(x - rests.at[0], y - rests.at[1]) <= REST) return;
+    clearTimeout(this._restTimer);
+    Object.assign(rests, { at: [x, y], place, since: performance.now() });
+    this._restTimer = setTimeout(() => this._rested(), this.dwell * 1000);
+    this.surface.draw();
+  }
+
+  _rested() {
+    const { rests } = this, plays = this.fingers.has("rest");
+    rests.since = null;
+    if (plays) this._lift("rest");
+    else this._land("rest", ...rests.place, performance.now());
+    this.onSay(plays ? "lifted" : "playing");
+    this.surface.draw();
+  }
+
+  _endRest() {
+    clearTimeout(this._restTimer);
+    this._lift("rest");
+    if (this.rests) this.rests = {};
+  }
+
+  /** A ring closes around the place while the pointer rests there. */
+  _drawRest(context, surface, now) {
+    const { rests } = this;
+    if (!rests?.since) return false;
+    const share = Math.min(1, (now - rests.since / 1000) / this.dwell);
+    context.strokeStyle = "rgb(255 226 120 / .9)";
+    context.lineWidth = Math.max(2, surface.radius / 5);
+    context.beginPath();
+    context.arc(...surface.pixels(...rests.place), surface.radius * 2, -Math.PI / 2, (2 * share - 0.5) * Math.PI);
+    context.stroke();
+    return true;
   }
 
   // -- one switch: a column is chosen, then a row, then it plays while it is held

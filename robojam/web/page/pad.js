@@ -356,13 +356,18 @@ $("dwell").oninput = () => {
   $("dwell-shown").value = `${input.dwell.toFixed(1)} s`;
   store("dwell", input.dwell);
 };
-$("one-switch").onchange = () => {
-  input.setScanning($("one-switch").checked);
-  store("one-switch", $("one-switch").checked ? "1" : "");
-};
+const ways = { "one-switch": (on) => input.setScanning(on), resting: (on) => input.setResting(on) };
+for (const [name, set] of Object.entries(ways)) {
+  $(name).onchange = () => {
+    const on = $(name).checked;
+    for (const other of Object.keys(ways)) if (on && other !== name && $(other).checked) $(other).click();
+    set(on);
+    store(name, on ? "1" : "");
+  };
+}
 if (+stored("dwell")) $("dwell").value = stored("dwell");
 $("dwell").oninput();
-if (stored("one-switch")) $("one-switch").click();
+for (const name of Object.keys(ways)) if (stored(name)) $(name).click();
 
 if (!token) socket.end("Scan the QR code in robojam's window to join.");
 showPlayers();
