@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import sketch_vae
 import torch
-from _run import InputError
+from _run import InputError, run
+from support import CORPUS, has_corpus
 from torch.nn.functional import pad
 
 torch.set_num_threads(1)
@@ -137,3 +140,17 @@ def test_saved_model_is_the_same_and_another_file_is_refused(tmp_path):
     path.write_bytes(b"none")
     with pytest.raises(InputError, match="no checkpoint"):
         sketch_vae.load(path)
+
+
+@pytest.mark.slow
+@has_corpus
+def test_quick_run_reads_radicals_from_z_and_draws_the_contact_sheet(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    argv = ["sketch_vae.py", str(CORPUS / "kanji_stroke3.npz"), "--quick"]
+    monkeypatch.setattr(sys, "argv", [*argv, "--out", str(tmp_path)])
+    run(sketch_vae.parser(), sketch_vae.main)
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    chance = figures["radicals by chance"]
+    assert figures["radicals read from z"] > chance + 0.25  # 0.6 and 0.14; a full run: all
+    assert figures["KL, nats per drawing"] > 1
+    assert (tmp_path / "sketch_vae.png").read_bytes().startswith(b"\x89PNG")

@@ -41,7 +41,7 @@ _Rows = list[int]
 _OVERFLOW = 1e30
 #: Most candidates of all voices; those of a voice, in ordinary play and where it follows
 #: closest; fewest of a voice: voices beyond that many are not planned.
-MAX_CANDIDATES, CANDIDATES, MOST_CANDIDATES, FEWEST_CANDIDATES = 32, 8, 16, 2
+MAX_CANDIDATES, CANDIDATES, MOST_CANDIDATES, FEWEST_CANDIDATES = 32, 8, 32, 2
 #: Parts of a phrase, at whose ends candidates are chosen.
 PARTS = 3
 #: A part ends when no more than this share of the candidates has not reached its end.
