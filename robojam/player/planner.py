@@ -56,8 +56,7 @@ _TRIES = 256
 #: At `follow` of a half answers lie where people's do, drawn so much closer to their call (in
 #: units of people's precision): few candidates do not come as close as they are drawn.
 CLOSENESS = 1.5
-#: At `follow` of 1 and -1: how far from the middle they lie, on either side, where people's lie
-#: at 1; and how close at 1.
+#: At `follow` of 1: how far from the middle they lie, where people's lie at 1, and how close.
 FURTHEST, CLOSEST = 1.5, 8.0
 #: Number of the stream of random numbers by which candidates are chosen.
 _CHOICE = 1 << 20
@@ -88,10 +87,10 @@ class Aim:
         """Return the aim for a `follow`.
 
         From 0 to a half it leads from the model's own play to people's, from there to 1
-        further on; and from 0 to -1 to the other side of the middle.
+        further on; and from 0 to -1 to where people's lie on the other side of the middle.
         """
         if follow < 0:
-            return cls(-follow, -FURTHEST, 1.0)
+            return cls(-follow, -1.0, 1.0)
         if follow <= 0.5:
             return cls(2 * follow, 1.0, CLOSENESS)
         share = 2 * follow - 1
