@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import signal
 from collections.abc import Iterator
 
@@ -16,6 +18,8 @@ from robojam.system.child_process import termination_signals
 # the same examples, so that a change fails where it is made; benchmarks/fuzz.py draws others.
 settings.register_profile("robojam", deadline=None, derandomize=True)
 settings.load_profile("robojam")
+
+_TESTS = itertools.count(1)
 
 
 def pytest_sessionstart() -> None:
@@ -37,8 +41,12 @@ def _ordinary_signals() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _closed_engines() -> Iterator[None]:
+    """Close what a test leaves open: select takes no descriptor above 1,024."""
     yield
     DrivenEngine.close_all()
+    if next(_TESTS) % 100 == 0:
+        gc.unfreeze()  # as programs freeze what they begin with
+        gc.collect()
 
 
 @pytest.fixture

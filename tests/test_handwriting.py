@@ -77,7 +77,7 @@ def test_composed_words_have_the_letters_and_gaps_of_their_writer(unipen):
     line = ann.compose("lag no", np.random.default_rng(0))
     assert line.text == "lag no"
     lefts = [min(s[:, 0].min() for s in letter) for letter in line.letters if letter]
-    assert np.diff(lefts) == pytest.approx([1.1, 1.1, 0.8 + 1.6, 1.1], abs=1e-5)
+    assert np.diff(lefts) == pytest.approx([1.1, 1.1, 0.8 + 1.7, 1.1], abs=1e-5)
     assert line.letters[2][0][:, 1].min() == pytest.approx(-1.2)
     assert not ann.knows("lags")
 

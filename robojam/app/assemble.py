@@ -19,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 
+from robojam.app import resume
 from robojam.config import roles
 from robojam.config.addresses import (
     LEARN,
@@ -96,6 +97,20 @@ def _assembling() -> Iterator[None]:
         yield
     except (ModelFileError, DeviceError, PortError, MidiError, WebError, ClockError) as error:
         raise AssemblyError(str(error)) from error
+
+
+@contextmanager
+def _resuming(warnings: list[str], *, again: bool) -> Iterator[None]:
+    """Raise AssemblyError for a jam that cannot go on from its recording.
+
+    again: it is a warning, and the jam begins anew.
+    """
+    try:
+        yield
+    except (resume.ResumeError, ModelFileError) as error:
+        if not again:
+            raise AssemblyError(str(error)) from error
+        warnings.append(f"{error}; the jam begins anew")
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,14 +263,22 @@ def _hosts_of(text: str) -> tuple[str, ...]:
     return tuple(beyond)
 
 
-def assemble(options: Options, *, again: bool = False) -> Assembly:
+def assemble(
+    options: Options, *, again: bool = False, recording: Path | None = None
+) -> Assembly:
     """Make the engine of a live jam. Raises AssemblyError.
 
     again: the jam goes on after its engine died. What the options name and is not there any
-    more is a warning, and does not end it.
+    more is a warning, and does not end it. recording: that of a jam that is to go on.
     """
     model_loader.one_thread()
     warnings: list[str] = []
+    session = None
+    if recording is not None:
+        with _resuming(warnings, again=again):
+            session = resume.read_jam(recording, only_cut=again)
+            if session is not None and not again:
+                options = resume.with_ports(options, session)
     options = with_roles(options)
     opening = again  # outputs whose names are not known now may be known later
 
@@ -265,7 +288,14 @@ def assemble(options: Options, *, again: bool = False) -> Assembly:
     with _assembling():
         listener = Listener(*parse_address(options.osc_in))
         device = _device(options, warnings, again=again)
-        models, path, loaded = _load_model(options, device, warnings, again=again)
+        resumed = None
+        if session is not None:
+            with _resuming(warnings, again=again):
+                models = Models(resume.folders(options), device=device)
+                options, resumed = resume.resume(session, options, models, warnings)
+                loaded, path = resumed.loaded, Path(resumed.loaded.info.model.file)
+        if resumed is None:
+            models, path, loaded = _load_model(options, device, warnings, again=again)
         assert isinstance(loaded.player, ModelPlayer)
         recommended = loaded.player.file.description
         reader = make_reader(options)
@@ -302,7 +332,9 @@ def assemble(options: Options, *, again: bool = False) -> Assembly:
             loaded.info,
             partial(Jam, loaded.player),
             endpoint=listener,
-            settings=options.settings(
+            settings=resumed.jam.settings
+            if resumed is not None
+            else options.settings(
                 temperature=recommended.temperature, spread=recommended.spread
             ),
             load=models.ask,
@@ -310,11 +342,15 @@ def assemble(options: Options, *, again: bool = False) -> Assembly:
             setup=setup,
             clocks=ClockPorts(options.midi_in),
             reader=reader,
+            resumed=resumed,
         )
     announced = _can_announce(options, listener, warnings)
     _warn_of_itself(listener, warnings)
     address, outputs = format_address(*listener.address), ", ".join(options.osc_out)
     ready = f"{READY}{address}, plays to {outputs}: {path.name} on {models.device}"
+
+    if recording is not None and resumed is not None:
+        ready += f", goes on from {recording.name}"
 
     def use_compiled(compiled: LoadedPlayer) -> None:
         engine.offer(compiled, partial(setattr, models, "compiled", True))

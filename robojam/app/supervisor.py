@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -29,6 +30,7 @@ from robojam.config.options import Options
 from robojam.controls import CONTROLS, SETTINGS
 from robojam.jam.modes import MODES
 from robojam.ports.udp import Endpoint
+from robojam.sessions.library import newest
 from robojam.system.call_queue import CallQueue
 from robojam.system.child_process import NO_DISPLAY, ChildProcess, termination_signals
 from robojam.system.log_queue import print_line
@@ -261,6 +263,7 @@ class Supervisor:
         self._deaths = _Deaths()
         # The pages in browsers come back with the token that they have.
         self._env = os.environ | {TOKEN: secrets.token_urlsafe(12)}
+        self._began = time.time()
         self._again = False  # an engine has died
         self._start_at = -math.inf  # when the engine is to be started; infinity: it runs
         self._status: int | None = None  # exit status; None while the jam goes on
@@ -307,6 +310,8 @@ class Supervisor:
         self._start_at = math.inf
         options = msgspec.json.encode(self._monitor.options_to_go_on()).decode()
         more = ["--again"] if self._again else []
+        if self._again and (recording := self._recording()) is not None:
+            more += ["--resume", str(recording)]
         engine = None
         try:
             engine = ChildProcess(
@@ -321,6 +326,11 @@ class Supervisor:
             return
         self._engine = engine
         self._monitor.restart()
+
+    def _recording(self) -> Path | None:
+        """Return the recording of the engine that died; None where there is none."""
+        options = self._monitor.options
+        return newest(Path(options.sessions), self._began) if options.record else None
 
     def _engine_ended(self, status: int) -> None:
         if self._status is not None:

@@ -7,6 +7,7 @@ import signal
 import sys
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -68,10 +69,17 @@ def jam(*, config: str | None, turn: str, **given: Any) -> int:
 @click.command(cls=Command)
 @jam_options
 @option("--options JSON", "all options, from the supervisor", field="encoded", hidden=True)
+@option("--resume SESSION", "go on from a recording, where its jam was left")
 @option("--again", "play on without what is not there any more", hidden=True)
 @option("--until-eof", "end when standard input does", hidden=True)
 def serve(
-    *, config: str | None, encoded: str | None, again: bool, until_eof: bool, **given: Any
+    *,
+    config: str | None,
+    encoded: str | None,
+    resume: str | None,
+    again: bool,
+    until_eof: bool,
+    **given: Any,
 ) -> int:
     """Run the engine alone. Ctrl-C ends it."""
     _exit_on_signals()
@@ -84,7 +92,8 @@ def serve(
     else:
         options = msgspec.json.decode(encoded, type=Options)
     try:
-        assembly = assemble.assemble(options, again=again)
+        recording = None if resume is None else Path(resume)
+        assembly = assemble.assemble(options, again=again, recording=recording)
         for warning in assembly.warnings:
             print_line(warning_line(warning), sys.stderr)
         if until_eof:

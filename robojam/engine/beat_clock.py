@@ -191,15 +191,19 @@ class BeatClock:
         self._replayed = self._held = False
         self._held_at = 0.0
 
-    def begin(self, now: float) -> None:
-        """Begin with what the settings name. Raises ValueError where that cannot be used."""
+    def begin(self, now: float, beats: Beats | None = None) -> None:
+        """Begin with what the settings name. Raises ValueError where that cannot be used.
+
+        beats are those of a jam that goes on, until another clock says others.
+        """
         settings, opener = self._settings, self._opener
+        self._own = beats
         if settings.clock == INTERNAL:
             self._use_source(INTERNAL, now)
         elif settings.clock != OFF and opener is not None:
             self._use_source(settings.clock, now)
             self._follower.port = opener.open(
-                settings.clock, settings.tempo, None, self._note_change
+                settings.clock, settings.tempo, self._own, self._note_change
             )
         if settings.clock_out and opener is not None:
             self._sender.port = opener.open_output(settings.clock_out, self._note_change)

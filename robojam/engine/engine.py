@@ -48,7 +48,7 @@ from robojam.engine.reception import Reception
 from robojam.engine.roles import NOT_ALLOWED, Roles
 from robojam.engine.setup import MAX_ANSWER, Setup
 from robojam.engine.status import Status
-from robojam.engine.takes import LoadedPlayer, ModelInfo, Takes
+from robojam.engine.takes import LoadedPlayer, ModelInfo, Resumed, Takes
 from robojam.jam.events import ControlChanged
 from robojam.jam.modes import MODES
 from robojam.jam.protocols import JamLike
@@ -89,6 +89,7 @@ class Engine:
         setup: Setup | None = None,
         clocks: ClockOpener | None = None,
         reader: dialects.OscReader | None = None,
+        resumed: Resumed | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Prepare a jam.
@@ -99,7 +100,8 @@ class Engine:
         outputs and inputs are ports besides the endpoint; those of setup can be replaced while
         the jam goes on. `finish` closes all of them. reader reads the messages that come to
         the endpoint. clocks opens the clocks of other programs. Raises ValueError for one that
-        the settings name and that cannot be used.
+        the settings name and that cannot be used. resumed is the jam to go on with, to which
+        settings belong.
         """
         self.endpoint, self.clock = endpoint, clock
         self._fixed, self._setup = (tuple(outputs), tuple(inputs)), setup
@@ -132,7 +134,7 @@ class Engine:
         )  # fmt: skip
         self._publisher.on_control = self._note_control
         if not self.jam.replaying:  # whose beats are in the recording
-            self._beat_clock.begin(clock())
+            self._begin_clock(resumed)
         self._collect_ports()
         self._changes = ModelChanges(
             self.live, load, counts=self._counts, call=call,
@@ -150,6 +152,15 @@ class Engine:
             reader=self._reader, ports=lambda: self._ports,
             priority=lambda: self.priority, beat_clock=self._beat_clock, clock=clock,
         )  # fmt: skip
+
+    def _begin_clock(self, resumed: Resumed | None) -> None:
+        """Begin the clock, and the jam that is resumed, whose beats went on meanwhile."""
+        now, beats = self.clock(), None
+        if resumed is not None:
+            self.live.resume(resumed)
+            if (heard := resumed.jam.timing.beats) is not None:
+                beats = heard.shifted(now - resumed.jam.t - resumed.away)
+        self._beat_clock.begin(now, beats)
 
     @property
     def options(self) -> Options:

@@ -17,7 +17,7 @@ from robojam.controls import Settings
 from robojam.engine.load import Load
 from robojam.engine.metrics import DropCounter
 from robojam.engine.publisher import Publisher
-from robojam.engine.takes import LoadedPlayer, ModelInfo, Takes
+from robojam.engine.takes import LoadedPlayer, ModelInfo, Resumed, Takes
 from robojam.jam.events import Counters, Event
 from robojam.jam.jam import Jam
 from robojam.jam.protocols import JamLike
@@ -95,6 +95,15 @@ class LiveJam:
             self.jam.begin(seed, self._beats_at(arrival))
             if self.load.resting:
                 self.jam.control(0.0, "resting", self.load.resting)
+
+    def resume(self, resumed: Resumed) -> None:
+        """Go on with a jam that was run through a recording; its settings are this one's."""
+        self.use(resumed.loaded)
+        self.jam = resumed.jam
+        counts, before = self._counts, resumed.jam.counts
+        counts.heard, counts.played = before.heard, before.played
+        self.takes.resume(self._clock(), resumed)
+        resumed.jam.hand_over(self._publisher.handle, counts)
 
     def keep_to(self, beats: Beats | None, now: float) -> None:
         """Have the jam keep to other beats from an instant on; None for none."""

@@ -16,10 +16,17 @@ from robojam.controls import Settings
 from robojam.engine.metrics import Lateness
 from robojam.engine.quota import RecordingQuota, line_size
 from robojam.jam.events import ControlChanged, TouchPlayed
-from robojam.jam.jam import RULES
+from robojam.jam.jam import RULES, Jam
 from robojam.jam.protocols import Player
 from robojam.sessions.recorder import Recorder
-from robojam.sessions.session import CLOSED, Header, ModelRef, SetEvent, TouchEvent
+from robojam.sessions.session import (
+    CLOSED,
+    Header,
+    ModelRef,
+    SessionEvent,
+    SetEvent,
+    TouchEvent,
+)
 
 log = logging.getLogger("robojam")
 
@@ -45,6 +52,22 @@ class LoadedPlayer:
 
     player: Player
     info: ModelInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A jam that was run through a recording, and goes on from there.
+
+    header and events are what its own recording begins with; loaded is the player with which
+    it goes on. seed is the one in force; away (s) is how long ago the recording was left.
+    """
+
+    jam: Jam
+    header: Header
+    events: tuple[SessionEvent, ...]
+    loaded: LoadedPlayer
+    seed: int
+    away: float
 
 
 class Takes:
@@ -95,6 +118,13 @@ class Takes:
             self.trouble.clear()
             self._recorder.begin(self._header(info, settings, self.seed))
         return self.seed
+
+    def resume(self, instant: float, resumed: Resumed) -> None:
+        """Go on with a take, whose time goes on at an instant, and begin its recording."""
+        self.begun, self.origin = True, instant - resumed.jam.t
+        self.seed = resumed.seed
+        if self.recording:
+            self._recorder.begin(resumed.header, resumed.events)
 
     def await_next(self) -> None:
         """Wait for the first touch of the next take."""

@@ -65,6 +65,11 @@ class Fingers:
         """Return the number of fingers that are down."""
         return len(self._down)
 
+    @property
+    def down(self) -> tuple[Key, ...]:
+        """Players and numbers of the fingers that are down."""
+        return tuple(self._down)
+
     def forget_fed(self) -> None:
         """Feed the next touch as a landing: the model has forgotten what it was fed."""
         self._feed_landing = True

@@ -164,6 +164,19 @@ class Jam:
         """Whether the machine plays by itself, and nothing holds it."""
         return self.mode.starts_alone and not (self.silenced or self.settings.pause)
 
+    def hand_over(self, sink: Callable[[Event], None], counts: Counters) -> None:
+        """Go on for others, with every finger lifted: events go to sink, counts to counts.
+
+        The machine goes on where it is, as after a pause.
+        """
+        self.sink = self.voices.sink = sink
+        self.counts = self.voices.counts = self._planning.counts = counts
+        for who, finger in self._fingers.down:
+            self.finger(self.t, who, finger, Phase.UP)
+        if self.voices.down and not self.settings.pause:
+            self.control(self.t, "pause", 1)
+            self.control(self.t, "pause", 0)
+
     @property
     def fingers(self) -> int:
         """Number of fingers that are down, everyone's."""

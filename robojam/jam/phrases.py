@@ -42,7 +42,7 @@ class Planning:
     """
 
     def __init__(self, counts: Counters) -> None:
-        self._counts = counts
+        self.counts = counts
         self.plan: Plan | None = None
         #: Whether the plan is finished.
         self.finished = False
@@ -70,7 +70,7 @@ class Planning:
 
     def miss(self, now: float) -> None:
         """Give up a plan that is of no use any more: it was not finished in time."""
-        self._counts.plans_late += 1
+        self.counts.plans_late += 1
         self._takes = min(max(self._takes, now - self._began), _LEAD[1])
         if self.lead:
             self._no_lead_before = now + self._retry
@@ -79,13 +79,13 @@ class Planning:
 
     def succeed(self) -> None:
         """Note that the plan is played."""
-        self._counts.planned += 1
+        self.counts.planned += 1
         self._retry = _RETRY
         self.drop()
 
     def lose(self, now: float) -> None:
         """Give up a plan that the machine has no time for."""
-        self._counts.plans_dropped += 1
+        self.counts.plans_dropped += 1
         self.put_off(now)
         self.drop()
 

@@ -31,6 +31,15 @@ CACHE = ".seen.json"
 _STEM = re.compile(r"(.{19})(-[0-9]+)?")
 
 
+def newest(folder: Path, since: float) -> Path | None:
+    """Return the recording that was written last, if that was after since (s, of the clock)."""
+    with suppress(OSError):
+        found = [(path.stat().st_mtime, path) for path in folder.glob("*.jsonl")]
+        written, path = max(found, default=(-1.0, folder))
+        return path if written >= since else None
+    return None
+
+
 class Annotation(msgspec.Struct, frozen=True, omit_defaults=True):
     """Name and note that a musician gave to a session; "" for none."""
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from errno import EACCES, EDQUOT, EFBIG, EIO, ENOSPC, ENOTDIR
@@ -57,8 +57,10 @@ class _SyncError:
 
 _T = TypeVar("_T")
 
-#: A header begins a recording; events are of the one begun; a folder is checked.
-_Item = Header | Path | _SyncError | SessionEvent
+#: A header begins a recording, with events if it goes on from another; events are of the one
+#: begun; a folder is checked.
+_Beginning = tuple[Header, Sequence[SessionEvent]]
+_Item = _Beginning | Path | _SyncError | SessionEvent
 
 
 class Recorder:
@@ -116,14 +118,15 @@ class Recorder:
         if not self._closed:
             self._queue.put(self._directory)
 
-    def begin(self, header: Header) -> None:
+    def begin(self, header: Header, events: Sequence[SessionEvent] = ()) -> None:
         """Start a new recording, closing the one before without an end line.
 
-        Its file is made with its first touch; the controls before it wait until then.
+        Its file is made with its first touch; the controls before it wait until then. events
+        is what it begins with.
         """
         self._overflow_reported = False
         if not self._closed:
-            self._queue.put(header)
+            self._queue.put((header, events))
 
     def write(self, event: SessionEvent) -> None:
         """Put one event of the current recording into the queue."""
@@ -222,13 +225,15 @@ class Recorder:
             case Path():
                 if why := obstacle(item):
                     self._report(f"no recording can be written into {item}: {why}")
-            case Header():
+            case (header, events):
                 # Not earlier, because the engine raises its priority only when it runs.
                 adopt_main_priority()
                 self._finish()
                 sync = self._syncer.request
-                self._file = RecordingFile(self._directory, item, self._report, sync=sync)
+                self._file = RecordingFile(self._directory, header, self._report, sync=sync)
                 self._ended = False
+                for event in events:
+                    self._file.add(event)
             case _SyncError():
                 if self._file is not None and self._file.path == item.path:
                     self._file.note_sync_error(item.error, time.monotonic())

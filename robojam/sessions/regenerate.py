@@ -36,77 +36,108 @@ class Difference:
     made: SessionEvent | None
 
 
+class Rerun:
+    """A jam that is run through a recording, from what the humans played: `events` runs it."""
+
+    def __init__(
+        self, session: Session, player: Player, load: Callable[[dict[str, Any]], Player]
+    ) -> None:
+        """Prepare the jam with which the recording began.
+
+        player plays the model of that time; it is reset and seeded by `events`. load returns
+        the player for the model that a control names. Raises ValueError for controls of the
+        recording that are not allowed.
+        """
+        self._session, self._load = session, load
+        self._made: list[SessionEvent] = []
+        self._count, self._most = 0, _MOST + _MOST_EACH * len(session.events)
+        self._loaded: dict[str, Any] = {}
+        earlier = "follow" not in session.header.options
+        self.jam = Jam(
+            player, settings_of(session), self._take, modes=EARLIER_MODES if earlier else MODES,
+            rules=session.header.rules,
+        )  # fmt: skip
+
+    def _take(self, event: Event) -> None:
+        self._count += 1
+        if self._count > self._most:
+            raise ValueError(
+                f"at {event.t:,.0f} s there are {self._most:,} events, and the recording has "
+                f"{len(self._session.events):,}: it would go on for too long"
+            )
+        if isinstance(event, TouchPlayed):
+            self._made.append(TouchEvent(event.t, event.touch))
+        elif isinstance(event, ControlChanged):
+            value = self._loaded if event.name == "model" else event.value
+            self._made.append(SetEvent(event.t, {event.name: value}))
+
+    def events(self, *, ends: bool = True) -> Iterator[SessionEvent]:
+        """Run the jam; yield the events of the take. Raises ValueError for far too many.
+
+        Without ends the jam is left as it is at the last event: the end is left out.
+        """
+        session, jam, made = self._session, self.jam, self._made
+        events = session.events
+        beats = _first_beats(events)
+        if beats:
+            events = events[1:]
+        jam.begin(session.header.seed, beats)
+        last: dict[str, float] = {}
+        for event in events:
+            if isinstance(event, TouchEvent):
+                self._feed(event, last)
+            elif isinstance(event, SetEvent):
+                self._control(event)
+            elif ends:
+                if event.reason == CLOSED:
+                    jam.advance(event.t)
+                else:
+                    jam.finish(event.t)
+                made.append(event)
+            yield from self.take_made()
+        if not (session.events and isinstance(session.events[-1], EndEvent)):
+            jam.advance(session.duration)
+        yield from self.take_made()
+
+    def take_made(self) -> list[SessionEvent]:
+        """Return the events since those that were yielded."""
+        made = list(self._made)
+        self._made.clear()
+        return made
+
+    def _feed(self, event: TouchEvent, last: dict[str, float]) -> None:
+        """Play a human's touch; last holds when each of them touched last."""
+        touch = event.touch
+        if is_machine(touch.who):
+            return
+        own_dt = None
+        if touch.phase is not Phase.UP:
+            # Any other dt than the time since the last touch is of the player's own clock.
+            since = event.t - last.get(touch.who, event.t)
+            own_dt = None if touch.dt == since else touch.dt
+            last[touch.who] = event.t
+        self.jam.finger(
+            event.t, touch.who, touch.id, touch.phase, touch.x, touch.y,
+            own_dt=own_dt, pressure=touch.pressure,
+        )  # fmt: skip
+
+    def _control(self, event: SetEvent) -> None:
+        for name, value in event.values.items():
+            if name == "model":
+                self._loaded = value
+                self.jam.swap(event.t, self._load(value), value["file"])
+            else:
+                self.jam.control(event.t, name, value)
+
+
 def regenerate(
     session: Session, player: Player, load: Callable[[dict[str, Any]], Player]
 ) -> Iterator[SessionEvent]:
     """Play the machine's part again from the humans' touches; yield the events of the take.
 
-    player plays the model that the recording began with; it is reset and seeded here. load
-    returns the player for the model that a control names. Raises ValueError for controls of
-    the recording that are not allowed, and where the machine would play far more than was
-    recorded.
+    player, load and errors are as of `Rerun`.
     """
-    settings = settings_of(session)
-    made: list[SessionEvent] = []
-    count, most = 0, _MOST + _MOST_EACH * len(session.events)
-    loaded: dict[str, Any] = {}
-
-    def sink(event: Event) -> None:
-        nonlocal count
-        count += 1
-        if count > most:
-            raise ValueError(
-                f"at {event.t:,.0f} s there are {most:,} events, and the recording has "
-                f"{len(session.events):,}: it would go on for too long"
-            )
-        if isinstance(event, TouchPlayed):
-            made.append(TouchEvent(event.t, event.touch))
-        elif isinstance(event, ControlChanged):
-            value = loaded if event.name == "model" else event.value
-            made.append(SetEvent(event.t, {event.name: value}))
-
-    earlier = "follow" not in session.header.options
-    modes = EARLIER_MODES if earlier else MODES
-    jam = Jam(player, settings, sink, modes=modes, rules=session.header.rules)
-    events = session.events
-    beats = _first_beats(events)
-    if beats:
-        events = events[1:]
-    jam.begin(session.header.seed, beats)
-    last: dict[str, float] = {}
-    for event in events:
-        if isinstance(event, TouchEvent):
-            touch = event.touch
-            if is_machine(touch.who):
-                continue
-            own_dt = None
-            if touch.phase is not Phase.UP:
-                # Any other dt than the time since the last touch is of the player's own clock.
-                since = event.t - last.get(touch.who, event.t)
-                own_dt = None if touch.dt == since else touch.dt
-                last[touch.who] = event.t
-            jam.finger(
-                event.t, touch.who, touch.id, touch.phase, touch.x, touch.y,
-                own_dt=own_dt, pressure=touch.pressure,
-            )  # fmt: skip
-        elif isinstance(event, SetEvent):
-            for name, value in event.values.items():
-                if name == "model":
-                    loaded = value
-                    jam.swap(event.t, load(value), value["file"])
-                else:
-                    jam.control(event.t, name, value)
-        else:
-            if event.reason == CLOSED:
-                jam.advance(event.t)
-            else:
-                jam.finish(event.t)
-            made.append(event)
-        yield from made
-        made.clear()
-    if not (session.events and isinstance(session.events[-1], EndEvent)):
-        jam.advance(session.duration)
-        yield from made
+    yield from Rerun(session, player, load).events()
 
 
 def _first_beats(events: Sequence[SessionEvent]) -> str:

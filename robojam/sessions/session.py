@@ -60,6 +60,7 @@ _ALLOWED = {
     "seed": f"a whole number from 0 to {MAX_SEED}",
     "options": "option names with their values",
     "continues": "the name of a file",
+    "resumes": "the name of a file",
     "rules": "a whole number from 1",
     "t": _SECONDS,
     "who": "human, human2, … or ai, ai2, …",
@@ -105,8 +106,9 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     """Circumstances of a jam. ``started`` is the ISO-8601 instant of t = 0.
 
     continues is the name of the file that holds the beginning, where the disk let the
-    recorder write no further in that one. rules is the version of the rules of the jam
-    (robojam.jam.jam).
+    recorder write no further in that one. resumes is the name of the recording from which the
+    jam went on, and which this one holds as far as it went. rules is the version of the rules
+    of the jam (robojam.jam.jam).
     """
 
     started: _Text
@@ -116,6 +118,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     seed: Annotated[int, msgspec.Meta(ge=0, le=MAX_SEED)]
     options: dict[str, Any]
     continues: str | None = None
+    resumes: str | None = None
     rules: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
@@ -177,8 +180,9 @@ def encode_header(header: Header) -> bytes:
     parse_time(header.started)
     check_finite(header.options)
     fields = msgspec.structs.asdict(header)
-    if header.continues is None:
-        del fields["continues"]
+    for name in ("continues", "resumes"):
+        if fields[name] is None:
+            del fields[name]
     if header.rules == 1:
         del fields["rules"]
     return _encode({"robojam": VERSION, **fields})

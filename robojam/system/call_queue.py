@@ -33,6 +33,11 @@ class CallQueue:
         except OSError:
             return  # the socket is full, so that the loop wakes anyway, or closed
 
+    def close(self) -> None:
+        """Close the sockets: nothing is woken any more."""
+        self._wake.close()
+        self._woken.close()
+
     def drain(self, make: Callable[[Call], object] = lambda call: call()) -> None:
         """Make all calls that wait; make is what makes each."""
         try:

@@ -30,9 +30,11 @@ from support.engine import (
 )
 
 from robojam.app import supervisor
+from robojam.app.assemble import regenerate_session
 from robojam.app.supervisor import ControlMonitor, has_display
 from robojam.config.options import Options
 from robojam.controls import SETTINGS, Settings, loses_digits
+from robojam.sessions.regenerate import first_difference
 from robojam.sessions.session import read
 from robojam.system.child_process import NO_DISPLAY
 from robojam.window import Look
@@ -452,8 +454,14 @@ def test_killed_engine_is_restarted_with_the_options_in_force(tmp_path):
     first, second = map(read, recordings(tmp_path / "s"))
     assert first.ended is None
     assert second.ended is not None
-    assert second.header.seed == 9
-    assert second.header.options["model"] == "b.safetensors"
+    # The second goes on where the first was cut, and holds it.
+    assert second.header.resumes == first.path.name
+    assert second.header.seed == first.header.seed == 9
+    assert second.events[: len(first.events)] == first.events
+    assert second.duration > first.duration
+    made, differences = regenerate_session(second, model=str(models / "a.safetensors"))
+    assert differences == []
+    assert first_difference(second, made.events) is None
 
 
 @linux

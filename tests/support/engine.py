@@ -24,7 +24,7 @@ from robojam.config.addresses import is_loopback, parse_address, reachable
 from robojam.config.options import Options
 from robojam.controls import SETTINGS
 from robojam.engine.engine import Engine
-from robojam.engine.takes import LoadedPlayer, ModelInfo
+from robojam.engine.takes import LoadedPlayer, ModelInfo, Resumed
 from robojam.jam.jam import Jam
 from robojam.ports.interface import DevicePort
 from robojam.ports.osc_out import make_outputs
@@ -185,7 +185,9 @@ class DrivenEngine:
     #: Those of the running test; they are closed after it.
     opened: ClassVar[list[DrivenEngine]] = []
 
-    def __init__(self, folder: Path, player: Any = None, **options: Any) -> None:
+    def __init__(
+        self, folder: Path, player: Any = None, resumed: Resumed | None = None, **options: Any
+    ) -> None:
         self.opened.append(self)
         #: Time of the clock, and the seconds that are lost each time it is read.
         self.now, self.lost = 1000.0, 0.0
@@ -202,11 +204,12 @@ class DrivenEngine:
             self.loaded.info,
             partial(Jam, self.loaded.player),
             endpoint=self.wire,  # type: ignore[arg-type]
-            settings=self.options.settings(),
+            settings=self.options.settings() if resumed is None else resumed.jam.settings,
             load=lambda *request: self.load(*request),
             outputs=make_outputs(self.options, self.wire, reader),  # type: ignore[arg-type]
             clocks=self.clocks,
             reader=reader,
+            resumed=resumed,
             clock=self._clock,
         )
         self.engine.begin_if_alone()
@@ -276,6 +279,7 @@ class DrivenEngine:
             engine._takes.close()
             if engine._setup is not None:
                 engine._setup.close()
+            engine.calls.close()
 
     def end(self) -> Session:
         """End the engine; return its last recording."""

@@ -6,14 +6,12 @@ turn waits for its line, they are in its colour, and the beats that are left are
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import pygame
 
 from robojam.window.client.beat_clock import BeatShown
 from robojam.window.client.state import GLOW
 from robojam.window.view.text import TextRenderer
-from robojam.window.view.theme import Colour, Metrics, Theme, mix
+from robojam.window.view.theme import Metrics, Theme, mix
 
 #: Marks that are shown at most; a longer bar has one bar of light.
 _MOST_MARKS = 16
@@ -60,23 +58,15 @@ def draw_beat(
         pygame.draw.rect(screen, colour, rotated, border_radius=min(rotated[2:]) // 2)
     if not theme.has_text or height < 12 * size:
         return
-    bar = _picture(text, str(shown.bar), max(10, 2 * size), theme.muted, theme.surface, 0.8)
+    colour = mix(theme.surface, theme.muted, 0.8)
+    bar = text.on_background(str(shown.bar), max(10, 2 * size), colour, theme.surface)
     place = first - bar.get_width() - size, middle - bar.get_height() // 2
     _blit(screen, bar, place, metrics, theme)
     if 0 < shown.left <= _MOST_COUNTED:
-        number = str(shown.left)
-        size = max(12, round(unit / 6))
-        count_in = _picture(text, number, size, counted, theme.surface, 0.75)
+        size, colour = max(12, round(unit / 6)), mix(theme.surface, counted, 0.75)
+        count_in = text.on_background(str(shown.left), size, colour, theme.surface)
         place = left + (width - count_in.get_width()) // 2, middle + round(unit / 21)
         _blit(screen, count_in, place, metrics, theme)
-
-
-@lru_cache(maxsize=64)
-def _picture(
-    text: TextRenderer, number: str, size: int, colour: Colour, surface: Colour, share: float
-) -> pygame.Surface:
-    """Return a number on the surface's colour, a share of the way to the other colour."""
-    return text.font(size).render(number, True, mix(surface, colour, share), surface)
 
 
 def _blit(

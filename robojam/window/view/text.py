@@ -60,7 +60,7 @@ class TextRenderer:
     def __init__(self) -> None:
         self._own = next((path for path in FONT_FILES if Path(path).is_file()), None)
         self._fonts: dict[tuple[object, ...], pygame.font.Font] = {}
-        self._pictures: dict[tuple[str, int, Colour], pygame.Surface] = {}
+        self._pictures: dict[tuple[object, ...], pygame.Surface] = {}
         self._runs: dict[str, list[FontRun]] = {}
         self.system_fonts = SystemFonts(self._own)
         #: Places of the texts of this frame.
@@ -106,6 +106,16 @@ class TextRenderer:
         place = place.inflate(0, self.height(size) - place.height)
         self.written.append(place)
         return place
+
+    def on_background(
+        self, text: str, size: int, colour: Colour, background: Colour
+    ) -> pygame.Surface:
+        """Return a picture of a text in the window's own font, on an opaque background."""
+        key = (text, size, colour, background)
+        if key not in self._pictures:
+            picture = self.font(size).render(text, True, colour, background)
+            _store(self._pictures, key, picture, CACHED_PICTURES)
+        return self._pictures[key]
 
     def _split(self, text: str) -> list[FontRun]:
         """Return the runs of a text; they are kept once its fonts are known."""
