@@ -6,6 +6,7 @@ Nothing here prints or reads arguments. An `AssemblyError` says why there is no 
 
 import gc
 import logging
+import math
 import os
 import signal
 import sys
@@ -264,19 +265,24 @@ def _hosts_of(text: str) -> tuple[str, ...]:
 
 
 def assemble(
-    options: Options, *, again: bool = False, recording: Path | None = None
+    options: Options,
+    *,
+    again: bool = False,
+    recording: Path | None = None,
+    only_cut: bool = False,
 ) -> Assembly:
     """Make the engine of a live jam. Raises AssemblyError.
 
     again: the jam goes on after its engine died. What the options name and is not there any
-    more is a warning, and does not end it. recording: that of a jam that is to go on.
+    more is a warning, and does not end it. recording: that of a jam that is to go on;
+    only_cut: unless it has its end.
     """
     model_loader.one_thread()
     warnings: list[str] = []
     session = None
     if recording is not None:
         with _resuming(warnings, again=again):
-            session = resume.read_jam(recording, only_cut=again)
+            session = resume.read_jam(recording, only_cut=again or only_cut)
             if session is not None and not again:
                 options = resume.with_ports(options, session)
     options = with_roles(options)
@@ -292,7 +298,10 @@ def assemble(
         if session is not None:
             with _resuming(warnings, again=again):
                 models = Models(resume.folders(options), device=device)
-                options, resumed = resume.resume(session, options, models, warnings)
+                patience = resume.PATIENCE if again else math.inf
+                options, resumed = resume.resume(
+                    session, options, models, warnings, patience=patience
+                )
                 loaded, path = resumed.loaded, Path(resumed.loaded.info.model.file)
         if resumed is None:
             models, path, loaded = _load_model(options, device, warnings, again=again)

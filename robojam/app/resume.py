@@ -8,7 +8,9 @@ had been no time between; only the beats of a clock have gone on meanwhile.
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +48,11 @@ _PORTS: Final = (
 )  # fmt: skip
 
 
+#: Seconds for which a jam may be silent after its engine died: one that takes longer to be
+#: heard again begins anew.
+PATIENCE: Final = 2.0
+
+
 class ResumeError(ValueError):
     """Reason why a jam cannot go on from a recording, in one line."""
 
@@ -81,12 +88,18 @@ def with_ports(options: Options, session: Session) -> Options:
 
 
 def resume(
-    session: Session, options: Options, models: Models, warnings: list[str]
+    session: Session,
+    options: Options,
+    models: Models,
+    warnings: list[str],
+    *,
+    patience: float = math.inf,
 ) -> tuple[Options, Resumed]:
     """Run a jam through its recording; return its options in force, and the jam.
 
     Controls that options name take effect at the end of the recording. Adds to warnings what
-    keeps the jam from being the same. Raises ResumeError and model_file.ModelFileError.
+    keeps the jam from being the same. Raises ResumeError, also where it takes longer than
+    patience (s), and model_file.ModelFileError.
     """
     header, path = session.header, session.path
     assert path is not None
@@ -112,7 +125,7 @@ def resume(
         warnings.append(f"{path.name}: {len(session.damaged)} damaged lines are left out")
     try:
         rerun = Rerun(session, loaded.player, load)
-        made = list(rerun.events(ends=False))
+        made = _within(patience, rerun.events(ends=False))
     except (ValueError, TypeError) as error:
         raise ResumeError(f"{path}, {error}") from error
     events = _joined(session, made, warnings)
@@ -133,6 +146,16 @@ def resume(
     seeds = [e.values["seed"] for e in events if isinstance(e, SetEvent) and "seed" in e.values]
     seed = int(seeds[-1]) if seeds else header.seed
     return options, Resumed(jam, header, tuple(events), loaded, seed, away)
+
+
+def _within(seconds: float, events: Iterator[SessionEvent]) -> list[SessionEvent]:
+    """Return all events. Raises ValueError if they are not there within a time."""
+    until, made = time.monotonic() + seconds, []
+    for event in events:
+        made.append(event)
+        if time.monotonic() > until:
+            raise ValueError(f"it takes longer than {seconds:g} s to hear it again")
+    return made
 
 
 def _load(models: Models, model: ModelRef, header: Header, voices: int) -> LoadedPlayer:

@@ -16,6 +16,7 @@ from robojam.cli.arguments import Command, CommandFunction, jam_options, load_op
 from robojam.cli.output import fail, warning_line
 from robojam.config.addresses import parse_address, reachable
 from robojam.config.options import Options
+from robojam.sessions.library import newest
 from robojam.system.child_process import on_stdin_end, termination_signals
 from robojam.system.log_queue import print_line
 from robojam.window import Look
@@ -69,7 +70,10 @@ def jam(*, config: str | None, turn: str, **given: Any) -> int:
 @click.command(cls=Command)
 @jam_options
 @option("--options JSON", "all options, from the supervisor", field="encoded", hidden=True)
-@option("--resume SESSION", "go on from a recording, where its jam was left")
+@option(
+    "--resume SESSION",
+    "go on from a recording, where its jam was left; last: the newest, if it was cut off",
+)
 @option("--again", "play on without what is not there any more", hidden=True)
 @option("--until-eof", "end when standard input does", hidden=True)
 def serve(
@@ -92,8 +96,11 @@ def serve(
     else:
         options = msgspec.json.decode(encoded, type=Options)
     try:
+        last = resume == "last"
         recording = None if resume is None else Path(resume)
-        assembly = assemble.assemble(options, again=again, recording=recording)
+        if last:
+            recording = newest(Path(options.sessions), 0.0)
+        assembly = assemble.assemble(options, again=again, recording=recording, only_cut=last)
         for warning in assembly.warnings:
             print_line(warning_line(warning), sys.stderr)
         if until_eof:

@@ -69,6 +69,19 @@ def test_killed_engine_goes_on_with_what_it_heard_in_a_recording_of_its_own(kill
     assert first_difference(again, made.events) is None
 
 
+@needs_model
+def test_last_goes_on_where_the_newest_was_cut_and_else_begins_anew(killed, tmp_path):
+    with serving(tmp_path, "--resume", "last") as engine:  # there is none
+        assert engine.out.ask()["heard"] == 0
+    whole = written(killed, tmp_path / "cut.jsonl")
+    with serving(tmp_path, "--resume", "last") as engine:
+        assert engine.out.ask()["heard"] > 0
+        assert engine.end() == 0
+    os.remove(whole)  # the other has its end
+    with serving(tmp_path, "--resume", "last") as engine:
+        assert engine.out.ask()["heard"] == 0
+
+
 def written(session: Session, path, header=None, events=None):
     lines = [encode_header(header or session.header)]
     lines += map(encode, session.events if events is None else events)
@@ -121,6 +134,14 @@ def test_torn_or_foreign_recording_goes_on_with_what_it_has_and_says_so(killed, 
         for text in said:
             assert any(text in warning for warning in warnings)
         assert bool(warnings) == bool(said)
+
+
+@needs_model
+def test_jam_that_takes_too_long_to_be_heard_again_is_given_up(killed):
+    models = Models([MODEL.parent], device="cpu")
+    session = resume.read_jam(killed.path)
+    with pytest.raises(resume.ResumeError, match="takes longer than 0 s to hear it again"):
+        resume.resume(session, Options(), models, [], patience=0.0)
 
 
 def test_ports_are_those_of_the_recording_unless_they_are_given(killed):
