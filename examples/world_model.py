@@ -108,12 +108,14 @@ CARS = Size(
 class CurtainVector(VectorEnv[Frames, NDArray[np.float32], NDArray[np.bool_]]):
     """The game with the curtain, many times at once.
 
-    An action is the bar's speed (n, 1), −1 to 1; a frame is (24, 24, 1) of bytes. A caught
-    ball is a reward of 1 and brings the next ball; a missed one is the end, and so are ten.
+    An action is the bar's speed (n, 1), −1 to 1; a frame is (24, 24, 1) of bytes. A ball is a
+    reward of 1 less a `REACH`th of its distance from the middle of the bar; one that is caught
+    brings the next ball, a missed one is the end, and so are ten.
     """
 
-    BALLS, FALL, SPEED, DRIFT, HALF = 10, 1.2, 1.3, 1.5, 2.5
+    BALLS, FALL, SPEED, DRIFT, HALF, REACH = 10, 1.2, 1.3, 0.6, 2.5, 10.0
     BAR, CURTAIN = 22.0, (7, 18)  # rows
+    WIDE, TALL = 0.08, 0.7  # a ball's light falls off by the square of the distance times these
 
     def __init__(self, num_envs: int = 1, *, render_mode: str | None = None) -> None:
         self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.DISABLED}
@@ -153,13 +155,15 @@ class CurtainVector(VectorEnv[Frames, NDArray[np.float32], NDArray[np.bool_]]):
         x = np.where(x < 0, -x, np.where(x > SIDE, 2 * SIDE - x, x))
         self.ball = np.stack([x, self.ball[:, 1] + self.FALL], -1)
         landed = self.ball[:, 1] >= self.BAR
-        caught = landed & (np.abs(x - self.bar) <= self.HALF)
+        apart = np.abs(x - self.bar)
+        caught = landed & (apart <= self.HALF)
+        reward = landed * np.maximum(0, 1 - apart / self.REACH)
         self.caught += caught
         over = self.caught >= self.BALLS
         for n in np.flatnonzero(caught & ~over):
             self.ball[n] = self._from_x[n, self.caught[n]], 1
             self.drift[n] = self._drift[n, self.caught[n]]
-        return self._render(), caught.astype(np.float32), landed & ~caught, over, {}
+        return self._render(), reward.astype(np.float32), landed & ~caught, over, {}
 
     @property
     def hidden(self) -> NDArray[np.bool_]:
@@ -169,7 +173,10 @@ class CurtainVector(VectorEnv[Frames, NDArray[np.float32], NDArray[np.bool_]]):
 
     def _render(self) -> Frames:
         pixels = np.arange(SIDE) + 0.5
-        across, down = (np.exp(-0.7 * (pixels - self.ball[:, i, None]) ** 2) for i in (0, 1))
+        across, down = (
+            np.exp(-fall * (pixels - self.ball[:, i, None]) ** 2)
+            for i, fall in enumerate((self.WIDE, self.TALL))
+        )
         image = down[:, :, None] * across[:, None, :]
         top, bottom = self.CURTAIN
         image[:, top:bottom] = 0.25
@@ -670,16 +677,18 @@ class Belief:
 def believed(
     world: World, vision: Vision, memory: Memory, *, episodes: int, seed: int
 ) -> Belief:
-    """Let an aimless player play the game; read where hidden balls are, in half of it."""
-    game, inputs, places, hidden = _watch(world, vision, memory, episodes, seed)
+    """Let an aimless player play the game; read where hidden balls are, in half of the games.
+
+    The reading is learnt from the others.
+    """
+    game, inputs, places, hidden, number = _watch(world, vision, memory, episodes, seed)
     assert game is not None
-    half = len(inputs) // 2
     units = memory.recurrent.units
 
     def fitted(columns: slice) -> tuple[float, Tensor]:
         ones = torch.ones(len(inputs), 1, dtype=torch.float64)
         table = torch.cat([inputs[:, columns].double(), ones], -1)
-        learnt = torch.arange(len(table)) < half
+        learnt = number % 2 == 0
         a, b = table[learnt & hidden], places[learnt & hidden]
         ridge = 1e-3 * len(a) * torch.eye(a.shape[1], dtype=torch.float64)
         weights = torch.linalg.solve(a.mT @ a + ridge, a.mT @ b)
@@ -692,14 +701,14 @@ def believed(
 
 def _watch(
     world: World, vision: Vision, memory: Memory, episodes: int, seed: int
-) -> tuple[CurtainVector | None, Tensor, Tensor, Tensor]:
-    """Return M's state and V's latent (n, …), the ball's x (n) and whether it is hidden (n)."""
+) -> tuple[CurtainVector | None, Tensor, Tensor, Tensor, Tensor]:
+    """Return M's state and V's latent (n, …), the ball's x, whether it is hidden, the game."""
     player = Aimless(world.actions, torch.Generator().manual_seed(seed))
     device = memory.end.weight.device
     frames = world.reset(range(30_000_000, 30_000_000 + episodes))
     game = world.game
     state, alive = memory.begin(episodes), torch.ones(episodes, dtype=torch.bool)
-    inputs, places, hidden = [], [], []
+    inputs, places, hidden, number = [], [], [], []
     with torch.no_grad():
         for _ in range(60):
             latent = vision.encode(frames.to(device))[0]
@@ -707,13 +716,16 @@ def _watch(
                 inputs.append(torch.cat([state[0][0], latent], -1)[alive].cpu())
                 places.append(torch.from_numpy(game.ball[:, 0])[alive])
                 hidden.append(torch.from_numpy(game.hidden)[alive])
+                number.append(torch.arange(episodes)[alive])
             action = player(latent, state)
             state = memory.step(latent, action.to(device), state)
             frames, _, done = world.step(action)
             alive &= ~done
             if not bool(alive.any()):
                 break
-    return game, torch.cat(inputs), torch.cat(places).double(), torch.cat(hidden)
+    parts = inputs, places, hidden, number
+    inputs, places, hidden, number = (torch.cat(part) for part in parts)
+    return game, inputs, places.double(), hidden, number
 
 
 # A jam as a world.
