@@ -108,12 +108,15 @@ CARS = Size(
 class CurtainVector(VectorEnv[Frames, NDArray[np.float32], NDArray[np.bool_]]):
     """The game with the curtain, many times at once.
 
+    A ball falls straight from any place to any other, so that who has not seen its first
+    frames cannot know where it lands.
+
     An action is the bar's speed (n, 1), −1 to 1; a frame is (24, 24, 1) of bytes. A ball is a
     reward of 1 less a `REACH`th of its distance from the middle of the bar; one that is caught
     brings the next ball, a missed one is the end, and so are ten.
     """
 
-    BALLS, FALL, SPEED, DRIFT, HALF, REACH = 10, 1.2, 1.3, 0.6, 2.5, 10.0
+    BALLS, FALL, FRAMES, SPEED, HALF, REACH = 10, 1.2, 18, 1.3, 2.5, 10.0
     BAR, CURTAIN = 22.0, (7, 18)  # rows
     WIDE, TALL = 0.08, 0.7  # a ball's light falls off by the square of the distance times these
 
@@ -138,8 +141,9 @@ class CurtainVector(VectorEnv[Frames, NDArray[np.float32], NDArray[np.bool_]]):
         elif isinstance(seed, int):
             seed = [seed + n for n in range(self.num_envs)]
         drawn = np.stack([np.random.default_rng(s).random((self.BALLS + 1, 2)) for s in seed])
-        self._from_x, self._drift = SIDE * drawn[..., 0], self.DRIFT * (2 * drawn[..., 1] - 1)
-        self._from_x[:, -1] = SIDE / 2  # the last row is no ball, and has where the bar begins
+        # The last row is no ball, and has where the bar begins.
+        self._from_x = SIDE * drawn[..., 0]
+        self._drift = SIDE * (drawn[..., 1] - drawn[..., 0]) / self.FRAMES
         self.bar = SIDE * drawn[:, -1, 0]
         self.caught = np.zeros(self.num_envs, int)
         self.ball = np.stack([self._from_x[:, 0], np.ones(self.num_envs)], -1)
@@ -150,9 +154,6 @@ class CurtainVector(VectorEnv[Frames, NDArray[np.float32], NDArray[np.bool_]]):
         """Move the bars and balls by one frame."""
         self.bar = np.clip(self.bar + self.SPEED * np.clip(actions[:, 0], -1, 1), 0, SIDE)
         x = self.ball[:, 0] + self.drift
-        off = (x < 0) | (x > SIDE)
-        self.drift[off] *= -1
-        x = np.where(x < 0, -x, np.where(x > SIDE, 2 * SIDE - x, x))
         self.ball = np.stack([x, self.ball[:, 1] + self.FALL], -1)
         landed = self.ball[:, 1] >= self.BAR
         apart = np.abs(x - self.bar)
@@ -906,7 +907,7 @@ def draw(
             smooth, color=colours[name], lw=2, label=f"{name}: {score:.2f} ± {error:.2f}"
         )
     right.set_xlabel("generation of CMA-ES", fontsize=9)
-    right.set_title("balls caught; in the end, in the world", fontsize=10)
+    right.set_title("reward of a game; in the end, of new games in the world", fontsize=10)
     right.legend(fontsize=8, frameon=False)
     right.set_facecolor("none")
     if jam is not None:
