@@ -64,7 +64,7 @@ from robojam.system.child_process import termination_signals
 from robojam.system.log_queue import logging_to, make_handlers, print_line
 from robojam.system.priority import raise_priority
 from robojam.system.service_manager import ServiceNotifier
-from robojam.system.shell import shell_quoted
+from robojam.system.shell import printable, shell_quoted
 from robojam.web import certificate
 from robojam.web import port as web_port
 from robojam.web.port import WebError, WebPort
@@ -104,7 +104,7 @@ def _assembling() -> Iterator[None]:
 def _resuming(warnings: list[str], *, again: bool) -> Iterator[None]:
     """Raise AssemblyError for a jam that cannot go on from its recording.
 
-    again: it is a warning, and the jam begins anew.
+    again: it is a warning, and the jam begins anew, whatever went wrong.
     """
     try:
         yield
@@ -112,6 +112,12 @@ def _resuming(warnings: list[str], *, again: bool) -> Iterator[None]:
         if not again:
             raise AssemblyError(str(error)) from error
         warnings.append(f"{error}; the jam begins anew")
+    except Exception as error:
+        if not again:
+            raise
+        warnings.append(
+            f"the jam begins anew ({type(error).__name__}: {printable(str(error))})"
+        )
 
 
 @dataclass(frozen=True, slots=True)

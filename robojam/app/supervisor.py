@@ -43,6 +43,8 @@ _MOST_DEATHS, _WITHIN = 3, 30.0
 #: Seconds until an engine that could not start is started again: what it lacks, such as a
 #: port, may be there then.
 _RETRY: Final = 1.0
+#: Seconds for which an engine that goes on from a recording must live, or the next begins anew.
+_SOON: Final = 10.0
 #: Seconds between subscriptions: once the engine has answered, and until then.
 _RENEWAL, _FIRST_RENEWAL = 3.0, 0.2
 #: Packets that are read before the programs are looked at again.
@@ -263,7 +265,7 @@ class Supervisor:
         self._deaths = _Deaths()
         # The pages in browsers come back with the token that they have.
         self._env = os.environ | {TOKEN: secrets.token_urlsafe(12)}
-        self._began = time.time()
+        self._began, self._resumed_at = time.time(), -math.inf
         self._again = False  # an engine has died
         self._start_at = -math.inf  # when the engine is to be started; infinity: it runs
         self._status: int | None = None  # exit status; None while the jam goes on
@@ -310,8 +312,9 @@ class Supervisor:
         self._start_at = math.inf
         options = msgspec.json.encode(self._monitor.options_to_go_on()).decode()
         more = ["--again"] if self._again else []
-        if self._again and (recording := self._recording()) is not None:
+        if (recording := self._recording()) is not None:
             more += ["--resume", str(recording)]
+            self._resumed_at = time.monotonic()
         engine = None
         try:
             engine = ChildProcess(
@@ -328,9 +331,15 @@ class Supervisor:
         self._monitor.restart()
 
     def _recording(self) -> Path | None:
-        """Return the recording of the engine that died; None where there is none."""
+        """Return the recording of an engine that died; None where nothing is to go on.
+
+        An engine that dies soon after it went on may do so because of what is in there.
+        """
         options = self._monitor.options
-        return newest(Path(options.sessions), self._began) if options.record else None
+        soon = time.monotonic() - self._resumed_at < _SOON
+        if not self._again or not options.record or soon:
+            return None
+        return newest(Path(options.sessions), self._began)
 
     def _engine_ended(self, status: int) -> None:
         if self._status is not None:

@@ -11,7 +11,7 @@ import pytest
 from support.engine import MODEL, PATIENCE, command, recordings, serving
 
 from robojam.app import resume
-from robojam.app.assemble import regenerate_session
+from robojam.app.assemble import assemble, regenerate_session
 from robojam.config.options import Options
 from robojam.engine.model_loader import Models
 from robojam.jam.jam import RULES
@@ -142,6 +142,19 @@ def test_jam_that_takes_too_long_to_be_heard_again_is_given_up(killed):
     session = resume.read_jam(killed.path)
     with pytest.raises(resume.ResumeError, match="takes longer than 0 s to hear it again"):
         resume.resume(session, Options(), models, [], patience=0.0)
+
+
+@needs_model
+def test_error_that_nobody_foresaw_begins_the_jam_anew_after_a_crash(killed, monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr(resume, "resume", fail)
+    options = Options(osc_in="127.0.0.1:0", sound=False, tuio_in="none", record=False)
+    assembly = assemble(options, again=True, recording=killed.path)
+    assert any("anew (IndexError" in warning for warning in assembly.warnings)
+    assert assembly.engine.jam.t == 0.0
+    assembly.engine.finish("end")
 
 
 def test_ports_are_those_of_the_recording_unless_they_are_given(killed):

@@ -295,6 +295,21 @@ def test_engine_that_died_is_started_again_though_something_is_missing_for_a_whi
     assert ["--again" in arguments for arguments in serves] == [False, True, True]
 
 
+def test_engine_that_died_goes_on_from_its_recording_but_not_twice_in_a_row(programs, tmp_path):
+    programs.statuses["serve"] = [-11, -11, 0]
+    path = tmp_path / "2026-11-29T20-25-05.jsonl"
+
+    def find(name: str) -> str:
+        return name
+
+    path.write_text("{}")
+    os.utime(path, (time.time() + 5, time.time() + 5))
+    options = Options(osc_in="127.0.0.1:9", sessions=str(tmp_path))
+    assert supervisor.jam(options, look=Look(), find=find) == 0
+    serves = [arguments for name, *arguments in programs.started if name == "serve"]
+    assert [str(path) in arguments for arguments in serves] == [False, True, False]
+
+
 def test_engine_that_cannot_be_started_is_tried_again_and_then_given_up(programs, capsys):
     programs.statuses["serve"] = [OSError(11, "Resource temporarily unavailable"), 0]
     assert run_jam() == 0
