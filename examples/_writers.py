@@ -101,8 +101,9 @@ class Writer:
                 continue
             if i:
                 # Somebody who wrote single words has no spaces: then a usual one.
-                gaps = (self.spaces or [1.6]) if text[i - 1] == " " else (self.gaps or [0.3])
-                x += float(np.clip(rng.choice(gaps), -0.3, 2.5))
+                spaced = text[i - 1] == " "
+                gaps = (self.spaces or [1.6]) if spaced else (self.gaps or [0.3])
+                x += float(np.clip(rng.choice(gaps), -0.3, 2.5 if spaced else 1.2))
             found = self.letters[character]
             chosen = found[int(rng.integers(len(found)))]
             letters.append([stroke + np.float32([x, 0]) for stroke in chosen])
