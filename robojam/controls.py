@@ -102,7 +102,7 @@ class ControlSpec:
     nothing is drawn again. replay: a replay takes it. per_player: a player may have a value of
     its own; own_by_default: a value without a player's name that a host sends is its own, too,
     instead of everyone's. midi_range: from where to where a MIDI controller turns it;
-    midi_words: what may follow its name in a MIDI binding ("" is nothing).
+    midi_words: what may follow its name in a MIDI binding ("" is nothing); midi_text: any text.
     before: the value in recordings that are older than the control (None: the default).
     """
 
@@ -126,6 +126,7 @@ class ControlSpec:
     own_by_default: bool = False
     midi_range: tuple[float, float] | None = None
     midi_words: tuple[str, ...] = ()
+    midi_text: bool = False
     dial: Dial | None = None
     before: Value | None = None
 
@@ -338,6 +339,11 @@ class Settings:
         "the MIDI port that the clock is sent to, with Start and Stop", "", _parse_port,
         metavar="PORT", default_text="none", timing=True,
         allowed="a part of a port's name, or none")
+    morph: float = _number(
+        "place between the scenes of the knobs that are mapped: 0 is the first, 1 the last",
+        0.0, 0, 1,
+        metavar="PLACE", sound=True, midi_range=(0.0, 1.0),
+        dial=Dial("morph", 0, 1, 0.05))
     metronome: float = _number(
         "loudness of a click at each beat of the clock", 0.0, 0, 1,
         metavar="VOLUME", sound=True, midi_range=(0.0, 1.0),
@@ -386,6 +392,14 @@ _ACTIONS: Final = (
     ControlSpec("store", Kind.TEXT, allowed=_LETTERS, option=False, parse=_parse_memory),
     ControlSpec("undo_store", Kind.TEXT, allowed=_LETTERS, option=False, parse=_parse_memory),
     ControlSpec("recall", Kind.TEXT, allowed=_LETTERS, option=False, parse=_parse_memory),
+    ControlSpec(
+        "scene",
+        Kind.TEXT,
+        allowed="the name of a scene in [map.scene]",
+        option=False,
+        about="morph to this scene of the knobs, at once",
+        midi_text=True,
+    ),
     ControlSpec("record", Kind.SWITCH, **_SWITCH, midi_words=("hold", "0", "1")),
     ControlSpec(
         "web",
@@ -445,8 +459,8 @@ RECORDED: Final[dict[str, ControlSpec]] = CONTROLS | {
 }
 
 
-#: Controls that change nothing of a jam: what follows from them is recorded as beats.
-UNRECORDED: Final = ("record", "web", "tap", "downbeat")
+#: Controls that change nothing of a jam: what follows from them is recorded, as beats or morph.
+UNRECORDED: Final = ("record", "scene", "web", "tap", "downbeat")
 
 
 def validate_control(name: str, value: Any, settings: Settings, who: str | None) -> Any:

@@ -52,6 +52,7 @@ def another(row: ControlSpec) -> float | int | str:
         "model": "other.safetensors",
         "clock": "midi:Drum machine",
         "clock_out": "Drum machine",
+        "scene": "dark",
     }
     return texts.get(row.name) or row.words[-1]
 
@@ -232,6 +233,7 @@ def test_refused_control_has_a_reason_and_its_name(name, value, reason):
         ("beats", "1 2 3"),
         ("bars", 1.5),
         ("tap", 1),
+        ("scene", "dark"),
     ],
 )
 def test_recorded_control_of_another_kind_or_range_is_refused(name, value):

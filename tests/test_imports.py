@@ -38,6 +38,7 @@ PACKAGES = {
     "system": Row(0, lazily="ctypes"),
     "controls": Row(2),
     "mixture": Row(1, "torch", lazily="h5py"),
+    "mapping": Row(3),
     "wire": Row(3, "msgspec pythonosc"),
     "model": Row(3, "msgspec numpy safetensors torch"),
     "jam": Row(4, "msgspec"),
@@ -63,10 +64,10 @@ PACKAGES = {
 #: Modules that do no I/O, start no thread, and are given the time and their random numbers.
 PURE = (
     "touch beats clock.messages clock.midi_clock clock.stamps clock.tap clock.ticks"
-    " clock.transport limits music controls mixture wire jam config model.event model.features"
-    " model.lattice model.matcher player.reference player.cpu_single player.cpu_batch"
-    " player.cpu_compiled player.descriptors player.kernels player.state_layout"
-    " player.batch_generator player.lookahead player.planner"
+    " clock.transport limits music controls mapping mixture wire jam config model.event"
+    " model.features model.lattice model.matcher player.reference player.cpu_single"
+    " player.cpu_batch player.cpu_compiled player.descriptors player.kernels"
+    " player.state_layout player.batch_generator player.lookahead player.planner"
     " sessions.session sessions.compose sessions.playback sessions.regenerate sessions.strokes"
     " doctor.packet_filter doctor.firewall_parsers"
     " sound.instruments sound.voices sound.synth sound.messages sound.metronome sound.reverb"

@@ -50,6 +50,7 @@ from robojam.player.player import ModelPlayer
 from robojam.ports import discovery, udp
 from robojam.ports.clock_port import ClockError, ClockPorts
 from robojam.ports.interface import InputPort
+from robojam.ports.knobs import make_osc_knobs
 from robojam.ports.listener import Listener
 from robojam.ports.midi import MidiPorts
 from robojam.ports.midi_client import MidiError
@@ -318,14 +319,15 @@ def assemble(
             options,
             {
                 "osc": lambda now, present: PortGroup(
-                    tuple(
-                        make_outputs(
+                    (
+                        *make_outputs(
                             now,
                             listener,
                             reader,
                             present=present.outputs,
                             on_unknown=report if opening else None,
-                        )
+                        ),
+                        *make_osc_knobs(now, listener, on_unknown=report if opening else None),
                     )
                 ),
                 "midi": lambda now, _: PortGroup(

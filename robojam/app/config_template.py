@@ -44,7 +44,18 @@ _TABLES: Final = {
 #[midi.desk]
 #like = "cc"
 #controls = { "cc 64" = "answer", "cc 1" = "temperature 0 2" }
-"""
+""",
+    "map": """\
+#[map.out]
+#cutoff = { target = "cc 74", source = "y", to = [110, 20], smooth = 0.05 }
+#drive = { target = "cc14 12", source = "speed", curve = 2, smooth = 0.2 }
+#tone = { target = "osc /fx/tone", source = "x", to = [36, 84], scale = "dorian" }
+
+#[map.scene.calm]
+
+#[map.scene.wild]
+#cutoff = { to = [127, 0], smooth = 0.01 }
+""",
 }
 
 
@@ -62,7 +73,7 @@ def template() -> str:
         if option.kind is tuple:
             example = _toml(_LISTS[option.field])
             lines += wrap(f"One or more, in brackets: {option.name} = {example}")
-        value = option.default
+        value = None if option.is_table else option.default
         if value is None:
             value = _EXAMPLES.get(option.field, 1.0 if option.kind is float else "")
         text = _TABLES.get(option.name) or f"#{option.name} = {_toml(value)}\n"

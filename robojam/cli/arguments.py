@@ -173,7 +173,7 @@ def jam_options(function: CommandFunction) -> CommandFunction:
     text = "file with these options under the same names; the command line wins over it"
     function = option("--config FILE.toml", text)(function)
     for row in reversed(OPTIONS):
-        if row.kind is not dict:  # tables stand in the TOML file alone
+        if not row.is_table:
             function = _jam_option(row)(function)
     return function
 

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from robojam.config.addresses import PARSERS, quoted
+from robojam.config.map_table import Map, check_outputs, parse_map
 from robojam.config.networks import parse_network
 from robojam.config.options import BY_FIELD, BY_NAME, Option, Options
 from robojam.config.toml_file import line_of, read_toml
@@ -76,6 +77,12 @@ def _check_ports(chosen: Mapping[str, Any]) -> None:
                 parse_port(port, chosen.get("midi", {}))
             except ValueError as error:
                 raise OptionsError(f"{BY_FIELD[name].name}: {error}") from error
+    try:
+        check_outputs(
+            chosen.get("map", Map()), chosen.get("midi_out", ()), chosen.get("midi", {})
+        )
+    except ValueError as error:
+        raise OptionsError(f"map: {error}") from error
 
 
 def _check_text(value: Any) -> None:
@@ -118,6 +125,9 @@ def _set(chosen: dict[str, Any], option: Option, value: Any, where: str) -> None
             return
         if option.field == "midi":
             chosen["midi"] = parse_styles(value)
+            return
+        if option.field == "map":
+            chosen["map"] = parse_map(value)
             return
         _check_text(value)
         chosen[option.field] = checked = msgspec.convert(value, option.type)

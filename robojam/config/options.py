@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_ori
 import msgspec
 from msgspec import Meta, Struct
 
+from robojam.config.map_table import Map
 from robojam.config.roles import RoleRules
 from robojam.controls import MAX_SEED, SETTINGS, ControlSpec, Kind, Settings
 from robojam.wire.midi.styles import PRESETS, Style
@@ -81,6 +82,9 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
         f"{', '.join(PRESETS)} or one of the file's; ?latency=MS as for osc-out")] = ()
     midi: Annotated[dict[str, Style], _meta(
         "styles of MIDI of your own, [midi.NAME]", "", "tables as [midi.NAME]", "none")] = {}
+    map: Annotated[Map, _meta(
+        "knobs of other programs, made from touches: [map.out] and [map.scene.NAME]", "",
+        "tables as [map.out] and [map.scene.NAME]", "none")] = Map()
     tuio_in: Annotated[str, _meta(
         "address to receive TUIO at, or none; without a host, that of osc-in",
         "[HOST:]PORT", "[HOST:]PORT or none")] = "3333"
@@ -137,12 +141,17 @@ class Option(NamedTuple):
     name: str  # after -- on the command line, and in TOML
     field: str  # in Options, or in its controls
     type: Any  # with its limits, and without None; of a control its ControlSpec
-    kind: Any  # float, int, str, bool, tuple, dict; Literal for one of some words
+    kind: Any  # float, int, str, bool, tuple, dict, Map; Literal for one of some words
     default: Any
     default_text: str
     about: str
     metavar: str
     allowed: str
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a table, which stands in the TOML file alone."""
+        return self.kind in (dict, Map)
 
     @property
     def control(self) -> ControlSpec | None:

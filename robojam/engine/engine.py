@@ -382,7 +382,7 @@ class Engine:
         senders, settings = self._humans.senders, self.live.settings
         player = senders.get(source) if own else None
         who = None if player is None else player.name
-        checked = validate_control(name, value, settings, who)
+        checked: Any = validate_control(name, value, settings, who)
         if name not in SETTINGS:  # it acts, or costs something, each time
             senders.take_act(source, native.Control(name, checked), arrival)
         if self._monitors.is_echo(name, checked, source, arrival):
@@ -392,6 +392,8 @@ class Engine:
             return
         if sender is not None and not self.endpoint.is_here(sender[0]):
             self._check_names(name, checked)
+        if name == "scene":
+            name, checked = "morph", self._place_of(checked)
         value = checked
         if name == "record":
             self._record(arrival, on=bool(value))
@@ -414,6 +416,13 @@ class Engine:
                     panic = ControlChanged(self.jam.t, name, value)
                     self._publisher.send_to_outputs(panic, arrival)
         self.begin_if_alone()
+
+    def _place_of(self, scene: str) -> float:
+        """Return the value of morph at a scene of the knobs. Raises RefusedError."""
+        try:
+            return self.options.map.place_of(scene)
+        except ValueError as error:
+            raise RefusedError("unknown scene", str(error)) from error
 
     def _control_clock(self, name: str, value: Any, arrival: float) -> None:
         """Do what a control of the clock says, and set those that follow from it."""

@@ -274,7 +274,7 @@ def run() -> int:
         with suppress(OSError):
             while wakes.recv(4096):
                 pass
-        for _, data in engine.receive(CLOCK):
+        for _, _, data in engine.receive(CLOCK):
             program.request(ClockRequest.decode(data))
 
 

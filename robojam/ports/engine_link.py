@@ -42,12 +42,12 @@ class EngineLink:
         """Return whether the engine has ended, by the descriptors that are readable."""
         return self.filenos[1] in ready
 
-    def receive(self, letter: str) -> Iterator[tuple[int, bytes]]:
-        """Yield the number and the data of the engine's datagrams that begin with a letter."""
+    def receive(self, *letters: str) -> Iterator[tuple[str, int, bytes]]:
+        """Yield letter, number and data of the engine's datagrams that begin with a letter."""
         while waiting := self._endpoint.receive():
             datagram, sender = waiting
-            if sender == self._engine and datagram[:1] == letter.encode():
-                yield datagram[1], datagram[2:]
+            if sender == self._engine and (letter := chr(datagram[0])) in letters:
+                yield letter, datagram[1], datagram[2:]
 
 
 def connect() -> EngineLink | None:

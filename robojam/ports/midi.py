@@ -9,14 +9,16 @@ import math
 import select
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from robojam.config.map_table import Map, midi_knobs
 from robojam.config.options import Options
-from robojam.controls import MODES
+from robojam.controls import MODES, Settings
 from robojam.jam.events import ControlChanged, Event, TouchPlayed, TurnChanged
 from robojam.ports.delay_line import DelayLine
+from robojam.ports.knobs import Knobs
 from robojam.ports.midi_client import MidiClient
 from robojam.system.process_messages import (
     ERROR,
@@ -81,6 +83,7 @@ class _InputDevice(_Device):
 class _OutputDevice(_Device):
     writer: MidiWriter
     line: DelayLine
+    knobs: Knobs | None  # where any are mapped
     played_at: float = -math.inf  # its last touch, or its setup
     taken_back_at: float = -math.inf  # jam time at which the turn passed to the humans
     unsent: int = 0
@@ -148,7 +151,7 @@ class MidiPorts:
         ]
         self.latency = max((wanted.latency for wanted in wanted_outputs), default=0.0)
         self._outputs = [
-            self._output_device(wanted, styles[wanted.style], settings.range)
+            self._output_device(wanted, styles[wanted.style], settings, options.map)
             for wanted in wanted_outputs
         ]
         self._mode, self._pause = settings.mode, 0
@@ -158,14 +161,18 @@ class MidiPorts:
         self._report_missing_at = clock() + MISSED
         self._client = MidiClient(wanted_inputs, wanted_outputs, clock)
 
-    def _output_device(self, wanted: PortRequest, style: Style, ranges: str) -> _OutputDevice:
-        writer = make_writer(style, ranges=ranges, eager=wanted.virtual)
+    def _output_device(
+        self, wanted: PortRequest, style: Style, settings: Settings, table: Map
+    ) -> _OutputDevice:
+        writer = make_writer(style, ranges=settings.range, eager=wanted.virtual)
+        mapped = midi_knobs(table, wanted, style)
+        knobs = Knobs(table, mapped, settings.morph) if mapped else None
 
         def deliver(event: Event, at: float) -> None:
             self._play(device, event, at)
 
         line = DelayLine(deliver, self.latency - wanted.latency, everyone=self._everyone)
-        device = _OutputDevice(wanted=wanted, writer=writer, line=line)
+        device = _OutputDevice(wanted=wanted, writer=writer, line=line, knobs=knobs)
         return device
 
     def await_ports(self, seconds: float) -> None:
@@ -263,6 +270,7 @@ class MidiPorts:
             if first:
                 self._send(device, device.writer.clear())
             self._send(device, device.writer.start())
+            self._send_knobs_again(device)
             device.played_at = self._clock()
 
     def _failed(self, number: int, error: str) -> None:
@@ -311,7 +319,7 @@ class MidiPorts:
             machine = is_machine(touch.who)
             if not machine and touch.phase is not Phase.UP and event.t == device.taken_back_at:
                 device.taken_back_at = -math.inf
-                self._send(device, device.writer.panic())
+                self._silence(device)
             if (machine or self._everyone) and device.port is not None:
                 self._send(device, self._renewal(device) + device.writer.touch(at, touch))
                 device.played_at = self._clock()
@@ -324,7 +332,20 @@ class MidiPorts:
             if event.name == "range":
                 device.writer.ranges = str(event.value)
             elif event.name in ("mode", "panic"):
-                self._send(device, device.writer.panic())
+                self._silence(device)
+        if device.knobs is not None:
+            now = self._clock()
+            device.knobs.hear(event, at, now)
+            self._send_knobs(device, device.knobs.take(now))
+
+    def _silence(self, device: _OutputDevice) -> None:
+        """Silence a device; knobs on a channel whose controllers that resets are sent again."""
+        self._send(device, device.writer.panic())
+        self._send_knobs_again(device)
+
+    def _send_knobs_again(self, device: _OutputDevice) -> None:
+        if device.knobs is not None:
+            self._send_knobs(device, device.knobs.again())
 
     def _renewal(self, device: _OutputDevice) -> bytes:
         """Return the setup of an output again, when it has been silent.
@@ -335,9 +356,19 @@ class MidiPorts:
         silent = not device.writer.is_sounding and self._clock() - device.played_at >= SILENCE
         return device.writer.renew() if silent else b""
 
-    def _send(self, device: _OutputDevice, data: bytes) -> None:
+    def _send_knobs(self, device: _OutputDevice, values: Sequence[bytes]) -> None:
+        self._send(device, b"".join(values), self._client.send_knobs)
+
+    def _send(
+        self,
+        device: _OutputDevice,
+        data: bytes,
+        send: Callable[[int, bytes], bool] | None = None,
+    ) -> None:
+        """Send messages to a device, by `MidiClient.send` or another method of the client."""
         if not data or device.port is None:
             return
+        send = send or self._client.send
         now, number = self._clock(), OUTPUTS + self._outputs.index(device)
         messages = stream.MidiParser().feed(data)[0]
         if self._inputs:
@@ -345,13 +376,17 @@ class MidiPorts:
                 kind = message[0] & 0xF0
                 self._echoes.sent(_echo_key(message), now, series=(number, kind))
         device.messages += len(messages)
-        if not self._client.send(number, data):
+        if not send(number, data):
             device.unsent += len(messages)
 
     def advance(self, now: float) -> float:
         """Flush gathered moves, watch the process; return the seconds until the next call."""
         self._client.watch(now)
         wait = min((device.line.advance(now) for device in self._outputs), default=1.0)
+        for device in self._outputs:
+            if device.knobs is not None:
+                self._send_knobs(device, device.knobs.take(now))
+                wait = min(wait, device.knobs.wait(now))
         if now >= self._report_missing_at:
             self._report_missing_at = math.inf
             if self._client.trouble is None:  # else an error has been logged for all

@@ -8,7 +8,7 @@ from typing import Final
 from robojam.ports import midi_binding
 from robojam.ports.process_client import ProcessClient
 from robojam.system.child_process import python_command
-from robojam.system.process_messages import MESSAGE, OUTPUTS
+from robojam.system.process_messages import KNOBS, MESSAGE, OUTPUTS
 from robojam.wire.midi.styles import PortRequest
 
 _PROGRAM: Final = "robojam.ports.midi_process"
@@ -46,6 +46,10 @@ class MidiClient(ProcessClient):
     def send(self, number: int, data: bytes) -> bool:
         """Send MIDI messages to a port; return whether they were sent."""
         return self.put(MESSAGE, number, data)
+
+    def send_knobs(self, number: int, data: bytes) -> bool:
+        """Send MIDI messages of knobs, which stay where they are; return as `send` does."""
+        return self.put(KNOBS, number, data)
 
 
 def list_ports() -> dict[str, list[str]]:

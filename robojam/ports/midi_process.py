@@ -27,6 +27,7 @@ from robojam.system.process_messages import (
     ERROR,
     GONE,
     HOPELESS,
+    KNOBS,
     MESSAGE,
     OPENED,
     OUTPUTS,
@@ -164,8 +165,15 @@ class ManagedPort:
 
     def send(self, data: bytes) -> None:
         """Send MIDI messages, and remember which notes sound."""
+        self._send(data, self.sounding.sent)
+
+    def send_knobs(self, data: bytes) -> None:
+        """Send MIDI messages of knobs, which nothing takes back at the end."""
+        self._send(data, lambda _: None)
+
+    def _send(self, data: bytes, note: Callable[[bytes], None]) -> None:
         for count, message in enumerate(self._parser.feed(data)[0], start=1):
-            self.sounding.sent(message)
+            note(message)
             self.open_port.send_message(message)
             if count % _BURST == 0:
                 time.sleep(_BURST_PAUSE)
@@ -286,12 +294,12 @@ class PortManager:
         port.heard = True
         self._report(packet(MESSAGE, port.number, message))
 
-    def send(self, number: int, data: bytes) -> None:
-        """Send MIDI messages to the port of a number, if it is open."""
+    def send(self, number: int, data: bytes, *, knobs: bool = False) -> None:
+        """Send MIDI messages, of notes or of knobs, to the port of a number, if it is open."""
         for port in self._ports:
             if port.number == number and port.open_port is not None:
                 try:
-                    port.send(data)
+                    (port.send_knobs if knobs else port.send)(data)
                 except self._backends.errors:
                     if port.tracked is not None:
                         self._trackers[port.is_output].failed(port.tracked)
@@ -337,8 +345,8 @@ def run() -> int:
                 return 1  # the process is to start again
             engine.send(packet(ALIVE))
         ready, _, _ = select.select(engine.filenos, [], [], max(0.0, scan_at - now))
-        for number, data in engine.receive(MESSAGE):
-            manager.send(number, data)
+        for letter, number, data in engine.receive(MESSAGE, KNOBS):
+            manager.send(number, data, knobs=letter == KNOBS)
     manager.close()
     return 0
 

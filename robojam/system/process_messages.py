@@ -6,10 +6,11 @@ A datagram is a letter, a byte for the number of a port, and data. The engine's 
 
 from typing import Final
 
-#: The letters: MIDI bytes of a port, either way; a port was opened (its full name); a port
+#: The letters: MIDI bytes of a port, either way; MIDI bytes of knobs, which nothing takes back
+#: at the end; a port was opened (its full name); a port
 #: is gone; an error (its text); how many MIDI systems run; the process is alive, or begins
 #: now (its token); a clock: its report, or what it is to do, as JSON.
-MESSAGE, OPENED, GONE, ERROR, SYSTEMS, ALIVE, CLOCK = "m", "o", "g", "e", "s", "h", "c"
+MESSAGE, KNOBS, OPENED, GONE, ERROR, SYSTEMS, ALIVE, CLOCK = tuple("mkogeshc")
 #: The number of the first output.
 OUTPUTS: Final = 128
 #: The number in datagrams that are about no port.

@@ -59,7 +59,9 @@ def test_every_option_is_on_the_command_line_and_in_toml_under_one_name(tmp_path
         name = field.replace("_", "-")
         if row.option and name not in given:
             given[name] = row.high if row.kind is Kind.NUMBER else row.default
-    assert set(given) | {"midi"} == {option.name for option in OPTIONS}  # tables: TOML alone
+    assert set(given) | {"map", "midi"} == {
+        option.name for option in OPTIONS
+    }  # tables: TOML alone
     words = []
     for name, value in given.items():
         if isinstance(value, bool):
@@ -153,7 +155,7 @@ def test_help_lists_every_option_with_default_and_range_on_80_columns(capsys, mo
     assert (status, err) == (0, "")
     text = "".join(out.split())  # lines also wrap at hyphens, so no spaces are compared
     for option in OPTIONS:
-        if option.kind is dict:
+        if option.is_table:
             continue
         expected = [f"--{option.name}", option.about, f"(default: {option.default_text})"]
         if option.kind in (int, float):

@@ -92,6 +92,8 @@ def test_defaults_are_those_of_the_contract():
         "midi-in": (),
         "midi-out": (),
         "midi": {},
+        "map": {"out": {}, "scene": {}},
+        "morph": 0.0,
         "control": (),
         "roles": None,
         "role-rules": None,

@@ -11,6 +11,7 @@ from support.engine import DrivenEngine
 from support.jack import left_on
 from support.players import RandomPlayer, ScriptedPlayer, land, slide
 
+from robojam.config.map_table import parse_map
 from robojam.config.options import Options
 from robojam.controls import SETTINGS
 from robojam.jam.events import ControlChanged, TouchPlayed, TurnChanged
@@ -47,6 +48,9 @@ class FakeClient:
             self.sent.append((number, data))
         return self.sends
 
+    def send_knobs(self, number: int, data: bytes) -> bool:
+        return self.send(number, data)
+
     def poke(self) -> None:
         self.pokes += 1
 
@@ -66,11 +70,14 @@ class FakeClient:
 class DrivenPorts:
     """MidiPorts on a clock that the test turns."""
 
-    def __init__(self, monkeypatch, *, everyone=False, styles=None, **ports) -> None:
+    def __init__(
+        self, monkeypatch, *, everyone=False, styles=None, table=None, **ports
+    ) -> None:
         self.now = 100.0
         monkeypatch.setattr("robojam.ports.midi.MidiClient", FakeClient)
         controls = {name: ports.pop(name) for name in SETTINGS if name in ports}
-        options = Options(midi=parse_styles(styles or {}), controls=controls, **ports)
+        styles, mapped = parse_styles(styles or {}), parse_map(table or {})
+        options = Options(midi=styles, controls=controls, map=mapped, **ports)
         self.midi = MidiPorts(options, everyone=everyone, clock=lambda: self.now)
         self.client: FakeClient = self.midi._client  # type: ignore[assignment]
 
@@ -541,3 +548,103 @@ def test_any_bytes_leave_no_finger_down_when_the_port_goes(style, pieces):
             (down.discard if item.phase is Phase.UP else down.add)(item.id)
     assert not down
     made.midi.close()
+
+
+# -- knobs ----------------------------------------------------------------------------------
+
+
+def knobs(monkeypatch, target="cc 20", **row):
+    """Make ports with a knob that x of the machine turns, at an output that is open."""
+    out = row.pop("midi_out", ("surge/keys",))
+    table = {"out": {"a": {"target": target, "source": "x", **row}}}
+    made = DrivenPorts(monkeypatch, midi_out=out, table=table)
+    for number in range(len(out)):
+        made.report("o", OUTPUTS + number, b"Surge:midi")
+        made.client.take(number)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("target", "messages"),
+    [
+        ("cc 20", [stream.control(15, 20, 64)]),
+        ("cc14 20", [stream.control(15, 20, 64), stream.control(15, 52, 0)]),
+        (
+            "nrpn 1:2",
+            [stream.control(15, *pair) for pair in ((99, 1), (98, 2), (6, 64), (38, 0))],
+        ),
+        ("pitch bend", [stream.bend(15, stream.CENTRE)]),
+    ],
+)
+def test_knob_follows_the_note_on_a_channel_of_its_own(monkeypatch, target, messages):
+    ports = knobs(monkeypatch, target)
+    ports.touch("down", 0.5)
+    sent = ports.client.take()
+    assert sent[-len(messages) :] == messages
+    assert any(message[0] & 0xF0 == stream.NOTE_ON for message in sent)
+    assert ports.midi.advance(ports.now) == 1.0
+
+
+def test_knob_is_on_the_master_channel_of_a_full_mpe_zone(monkeypatch):
+    ports = knobs(monkeypatch, midi_out=("surge/mpe",))
+    ports.touch("down", 0.5)
+    assert ports.client.take()[-1] == stream.control(0, 20, 64)
+
+
+def test_knob_goes_to_every_midi_output_or_to_the_one_that_its_row_names(monkeypatch):
+    out = ("Surge/keys", "Minilogue/keys")
+    for row, expected in (({}, [True, True]), ({"port": "minilogue"}, [False, True])):
+        ports = knobs(monkeypatch, midi_out=out, **row)
+        ports.touch("down", 1.0)
+        control = stream.control(15, 20, 127)
+        assert [control in ports.client.take(number) for number in (0, 1)] == expected
+
+
+def test_smoothed_knob_asks_to_be_called_until_it_rests(monkeypatch):
+    ports = knobs(monkeypatch, smooth=0.1)
+    ports.touch("down", 0.0)
+    ports.now += 1.0
+    ports.touch("down", 1.0)
+    ports.client.take()
+    sent, calls = [], 0
+    while (wait := ports.midi.advance(ports.now)) < 1.0:
+        ports.now, calls = ports.now + wait + 1e-9, calls + 1
+        sent += ports.client.take()
+    assert sent[-1] == stream.control(15, 20, 127)
+    assert len(sent) > 50
+    assert calls < 300
+
+
+def test_knob_stays_at_a_panic_and_at_the_end(monkeypatch):
+    ports = knobs(monkeypatch)
+    ports.touch("down", 0.5)
+    ports.client.take()
+    ports.midi.handle(ControlChanged(1.0, "panic", 1), ports.now)
+    assert ports.client.take()[-1] == stream.control(15, 20, 64)  # that it is, still
+    ports.midi.close()
+    assert not [m for m in ports.client.take() if m[0] & 15 == 15]
+
+
+def test_knob_is_sent_again_to_a_port_that_returns(monkeypatch):
+    ports = knobs(monkeypatch)
+    ports.touch("down", 0.5)
+    ports.report("g", OUTPUTS)
+    ports.now += 1.0
+    ports.touch("move", 1.0)
+    ports.client.take()
+    ports.report("o", OUTPUTS, b"Surge:midi")
+    assert ports.client.take()[-1] == stream.control(15, 20, 127)
+
+
+def test_morph_moves_a_knob_of_midi(monkeypatch):
+    table = {
+        "out": {"a": {"target": "cc 20", "source": "x"}},
+        "scene": {"low": {}, "high": {"a": {"to": [100, 127]}}},
+    }
+    ports = DrivenPorts(monkeypatch, midi_out=("surge/keys",), table=table)
+    ports.report("o", OUTPUTS, b"Surge:midi")
+    ports.touch("down", 0.0)
+    ports.now += 1.0
+    ports.client.take()
+    ports.midi.handle(ControlChanged(1.0, "morph", 0.5), ports.now)
+    assert ports.client.take() == [stream.control(15, 20, 50)]

@@ -338,3 +338,38 @@ def test_learn_writes_a_configuration_of_the_turned_controls(jack, tmp_path):
         desk.send(stream.control(0, 64, 127))
         engine.out.ask(lambda status: status["played"] > 0)
         assert engine.end() == 0
+
+
+def test_program_at_jack_hears_the_knobs_and_they_stay_where_they_are_at_the_end(
+    jack, tmp_path
+):
+    rig = tmp_path / "rig.toml"
+    rig.write_text(
+        "[map.out]\n"
+        'x = { target = "cc 1", source = "x" }\n'
+        'y = { target = "nrpn 3:4", source = "y" }\n'
+        'bend = { target = "pitch bend", source = "speed", smooth = 0.05 }\n'
+    )
+    with (
+        peer(jack, "in", "Surge") as surge,
+        serving(
+            tmp_path,
+            *("--config", str(rig), "--midi-out", "surge/keys", "--mode", "solo"),
+            *("--seed", "5"),
+        ) as engine,
+    ):
+        connected(engine.out)
+
+        def of_knobs():
+            return [m for m in surge.received if m[0] & 0x0F == 15]
+
+        def kinds():
+            return {m[:2] if m[0] >> 4 == 0xB else m[:1] for m in of_knobs()}
+
+        wanted = {bytes((0xBF, n)) for n in (1, 99, 98, 6, 38)} | {b"\xef"}
+        until(lambda: kinds() == wanted and len(of_knobs()) > 100, "knobs on channel 16")
+        assert ons(surge.received) > 0
+        assert engine.end() == 0
+        reset = stream.control(0, stream.RESET_CONTROLLERS, 0)
+        until(lambda: reset in surge.received, "the channel of the notes is silenced")
+        assert kinds() == wanted  # no reset of controllers came on their channel

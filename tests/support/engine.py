@@ -27,6 +27,7 @@ from robojam.engine.engine import Engine
 from robojam.engine.takes import LoadedPlayer, ModelInfo, Resumed
 from robojam.jam.jam import Jam
 from robojam.ports.interface import DevicePort
+from robojam.ports.knobs import make_osc_knobs
 from robojam.ports.osc_out import make_outputs
 from robojam.sessions.session import ModelRef, Session, read
 from robojam.wire import osc
@@ -206,7 +207,10 @@ class DrivenEngine:
             endpoint=self.wire,  # type: ignore[arg-type]
             settings=self.options.settings() if resumed is None else resumed.jam.settings,
             load=lambda *request: self.load(*request),
-            outputs=make_outputs(self.options, self.wire, reader),  # type: ignore[arg-type]
+            outputs=[
+                *make_outputs(self.options, self.wire, reader),  # type: ignore[arg-type]
+                *make_osc_knobs(self.options, self.wire, clock=self._clock),  # type: ignore[arg-type]
+            ],
             clocks=self.clocks,
             reader=reader,
             resumed=resumed,

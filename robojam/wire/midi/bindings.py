@@ -20,6 +20,8 @@ RANGES: Final = {
 _WORDS: Final = {
     name: control.midi_words for name, control in CONTROLS.items() if control.midi_words
 }
+#: Controls after whose name a text of one's own follows.
+_TEXTS: Final = tuple(name for name, control in CONTROLS.items() if control.midi_text)
 
 
 class Trigger(NamedTuple):
@@ -98,8 +100,11 @@ def parse_action(text: str) -> Action:
             if finite and (name != "timescale" or min(numbers) > 0):
                 return Action(name, "range", 1, low, high)
         raise ValueError(f"{text!r:.60} is not {name}, {name} VALUE or {name} LOW HIGH")
+    if name in _TEXTS and rest.strip():
+        return Action(name, "press", rest.strip())
     if rest not in _WORDS.get(name, ()):
         allowed = [f"{word} {'|'.join(filter(None, _WORDS[word]))}".strip() for word in _WORDS]
+        allowed += [f"{text} NAME" for text in _TEXTS]
         allowed += RANGES
         raise ValueError(f"{text!r:.60} is no control; allowed: {', '.join(allowed)} LOW HIGH")
     if rest == "hold" or (not rest and name in ("pause", "mode")):

@@ -6,7 +6,6 @@ Only msgspec is imported from others: `robojam --help` waits for this module.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
@@ -17,6 +16,7 @@ from msgspec.structs import force_setattr
 from robojam.music import DEFAULT_RANGE, PitchRange, parse_key, parse_range, parse_scale
 from robojam.wire.latency import split_latency
 from robojam.wire.midi.bindings import parse_binding, parse_nrpn
+from robojam.wire.refusal import explain
 
 #: Most ports of one direction, by which the process that holds them numbers them.
 MAX_PORTS: Final = 64
@@ -148,6 +148,10 @@ PRESETS: Final[dict[str, Style]] = {
 }
 
 
+#: The keys of a table of a style.
+_KEYS: Final = ("like", *(info.encode_name for info in msgspec.structs.fields(Style)))
+
+
 def parse_styles(tables: Any) -> dict[str, Style]:
     """Read the tables below [midi]: each a preset (``like``) with other values.
 
@@ -170,20 +174,8 @@ def parse_styles(tables: Any) -> dict[str, Style]:
         try:
             styles[name] = msgspec.convert(base | given, Style)
         except msgspec.ValidationError as error:
-            raise ValueError(f"{name}: {_explain(str(error), given)}") from error
+            raise ValueError(f"{name}: {explain(error, given, _KEYS)}") from error
     return styles
-
-
-def _explain(error: str, given: dict[str, Any]) -> str:
-    """Return the reason for which msgspec refuses a table, in a musician's words."""
-    field = re.search(r"`\$\.([\w-]+)", error)
-    if field and field[1] in given:
-        return f"{field[1]} = {given[field[1]]!r:.60}: {error.partition(' - at')[0]}"
-    unknown = re.search(r"unknown field `(.+?)`", error)
-    if unknown:
-        names = [info.encode_name for info in msgspec.structs.fields(Style)]
-        return f"there is no {unknown[1]}; allowed: like, {', '.join(names)}"
-    return error.partition(" - at")[0]
 
 
 class PortRequest(NamedTuple):

@@ -1,0 +1,158 @@
+"""Knobs of a jam: at receivers of OSC, on a clock that the test turns, and over UDP."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.engine import OUT, Client, DrivenEngine, Sent, serving
+from support.players import ScriptedPlayer, land, slide
+
+from robojam.config.map_table import parse_map
+from robojam.mapping.knob import INTERVAL
+
+CHANGED = {"a": {"target": "osc /a", "source": "x"}}
+
+
+def jam(
+    folder: Path, knobs: dict[str, Any] = CHANGED, *script: Any, scene: Any = (), **more: Any
+) -> DrivenEngine:
+    """Make a jam with knobs, whose machine answers after a tenth of a second."""
+    table = parse_map({"out": knobs, "scene": dict(scene)})
+    player = ScriptedPlayer(*(script or (land(0.05, 0.25, 0.75), slide(0.05, 0.5, 0.25))))
+    return DrivenEngine(folder, player, threshold=0.1, response=0.22, map=table, **more)
+
+
+def play(engine: DrivenEngine, seconds: float = 2.0) -> None:
+    """Play a touch, and wait for the answer."""
+    engine.send("/robojam/down", "iff", 1, 0.9, 0.5)
+    engine.send("/robojam/up", "i", 1)
+    engine.wait(seconds)
+
+
+def values(sent: list[Sent], address: str = "/a") -> list[float]:
+    return [m.args[0] for m in sent if m.address == address]
+
+
+def test_knob_is_sent_at_the_instant_of_the_touch_and_after_it(tmp_path):
+    engine = jam(tmp_path)
+    play(engine)
+    sent = [m for m in engine.take() if m.to == OUT]
+    touches = [m for m in sent if m.name in ("ai/down", "ai/move")]
+    knobs = [m for m in sent if m.address == "/a"]
+    assert [m.args[0] for m in knobs] == [touch.args[1] for touch in touches]
+    assert [m.at for m in knobs] == [touch.at for touch in touches]
+    assert [m.address for m in sent[:2]] == ["/robojam/ai/down", "/a"]
+    assert {m.tags for m in knobs} == {"f"}
+
+
+def test_knob_of_the_humans_follows_them_alone(tmp_path):
+    engine = jam(tmp_path, {"a": {"target": "osc /a", "source": "y", "who": "humans"}})
+    engine.send("/robojam/down", "iff", 1, 0.5, 0.25)
+    assert values(engine.take()) == [0.25]
+    engine.wait(2.0)
+    assert values(engine.take()) == []
+
+
+def test_smoothed_knob_goes_on_between_touches_and_then_nothing_is_due(tmp_path):
+    engine = jam(tmp_path, {"a": {"target": "osc /a", "source": "x", "smooth": 0.02}})
+    play(engine, 5.0)
+    knobs = [m for m in engine.take() if m.address == "/a"]
+    assert len(knobs) > 20
+    assert all(two.at - one.at >= INTERVAL - 1e-9 for one, two in pairwise(knobs))
+    assert knobs[-1].args == (0.5,)
+    assert engine.engine.advance() > 1.0
+
+
+def test_panic_moves_no_knob_that_does_not_follow_the_finger(tmp_path):
+    engine = jam(tmp_path)
+    play(engine, 0.17)
+    assert values(engine.take()) == [0.25]
+    engine.send("/robojam/panic")
+    engine.wait(1.0)
+    assert values(engine.take()) == []
+
+
+def test_turn_is_a_knob(tmp_path):
+    engine = jam(tmp_path, {"a": {"target": "osc /a", "source": "turn"}})
+    play(engine)
+    assert values(engine.take()) == [1.0, 0.0]
+
+
+def test_morph_and_scene_change_how_values_are_made_and_morph_is_recorded(tmp_path):
+    scene = {"low": {}, "middle": {"a": {"to": [0, 10]}}, "high": {"a": {"to": [0, 100]}}}
+    engine = jam(tmp_path, scene=scene)
+    play(engine)
+    assert values(engine.take())[-1] == 0.5
+    engine.send("/robojam/scene", "s", "high")
+    engine.wait(1.0)
+    sent = engine.take()
+    assert values(sent) == [50.0]
+    assert engine.status()["morph"] == 1.0
+    engine.send("/robojam/morph", "f", 0.25)
+    engine.wait(1.0)
+    assert values(engine.take()) == [2.75]
+    engine.send("/robojam/scene", "s", "loud")
+    assert engine.status()["dropped"] == {"unknown scene": 1}
+    changes = [e.values for e in engine.end().events if hasattr(e, "values")]
+    assert [c for c in changes if "morph" in c] == [{"morph": 1.0}, {"morph": 0.25}]
+    assert not any("scene" in c for c in changes)
+
+
+def test_scene_of_a_jam_without_scenes_is_refused(tmp_path):
+    engine = jam(tmp_path)
+    engine.send("/robojam/scene", "s", "dark")
+    assert engine.status()["dropped"] == {"unknown scene": 1}
+
+
+def test_jam_begins_at_the_place_of_its_option(tmp_path):
+    scene = {"low": {}, "high": {"a": {"to": [0, 100]}}}
+    engine = jam(tmp_path, scene=scene, morph=1.0)
+    play(engine)
+    assert values(engine.take())[-1] == 50.0
+
+
+def test_knob_goes_to_the_receiver_that_its_row_names(tmp_path):
+    engine = jam(tmp_path, CHANGED | {"b": {**CHANGED["a"], "port": "127.0.0.1:9001"}})
+    play(engine)
+    to = {m.to for m in engine.take() if m.address == "/a"}
+    assert to == {OUT, ("127.0.0.1", 9001)}
+
+
+def test_jam_without_a_table_has_no_output_for_knobs(tmp_path):
+    plain = DrivenEngine(tmp_path, ScriptedPlayer(land(0.05), slide(0.05)))
+    assert len(plain.engine._publisher.outputs) == 1
+
+
+@pytest.mark.parametrize("latency", [0, 30])
+def test_knob_meets_the_touches_of_its_output(tmp_path, latency):
+    """An output of which it is known that it sounds late gets touches and knobs early."""
+    to = (f"127.0.0.1:9000?latency={latency}", "127.0.0.1:9001")
+    engine = jam(tmp_path, osc_out=to)
+    play(engine)
+    sent = engine.take()
+    touches = [(m.at, m.to) for m in sent if m.name in ("ai/down", "ai/move")]
+    assert [(m.at, m.to) for m in sent if m.address == "/a"] == touches
+
+
+def test_running_engine_sends_knobs_by_udp_to_its_output_and_to_a_receiver(tmp_path):
+    receiver = Client(("127.0.0.1", 0))
+    rig = tmp_path / "rig.toml"
+    rig.write_text(
+        "[map.out]\n"
+        'x = { target = "osc /knob/x", source = "x" }\n'
+        f'y = {{ target = "osc /knob/y", source = "y", port = "127.0.0.1:{receiver.port}" }}\n'
+    )
+    try:
+        with serving(tmp_path, "--config", str(rig), "--mode", "solo", "--seed", "3") as e:
+            e.out.until(lambda: len(values(e.out.received, "/knob/x")) > 20)
+            receiver.until(lambda: len(values(receiver.received, "/knob/y")) > 20)
+            xs = values(e.out.received, "/knob/x")
+            touched = [m.args[1] for m in e.out.received if m.name in ("ai/down", "ai/move")]
+            changed = [x for n, x in enumerate(touched) if not n or x != touched[n - 1]]
+            assert xs[:15] == changed[:15]
+            assert not values(e.out.received, "/knob/y")
+    finally:
+        receiver.close()
