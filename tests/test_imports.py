@@ -38,7 +38,7 @@ PACKAGES = {
     "system": Row(0, lazily="ctypes"),
     "controls": Row(2),
     "mixture": Row(1, "torch", lazily="h5py"),
-    "mapping": Row(3),
+    "mapping": Row(2),
     "wire": Row(3, "msgspec pythonosc"),
     "model": Row(3, "msgspec numpy safetensors torch"),
     "jam": Row(4, "msgspec"),

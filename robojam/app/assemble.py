@@ -33,6 +33,7 @@ from robojam.config.addresses import (
     parse_web,
 )
 from robojam.config.load import OptionsError, recorded, resolve
+from robojam.config.map_table import osc_input_knobs
 from robojam.config.networks import Network, parse_network
 from robojam.config.options import Options
 from robojam.controls import SETTINGS
@@ -71,6 +72,7 @@ from robojam.web import port as web_port
 from robojam.web.port import WebError, WebPort
 from robojam.wire.dialects import OscReader
 from robojam.wire.echo import EchoDetector
+from robojam.wire.knob_inputs import OscKnobReader
 from robojam.wire.touchosc import Pad, Pads
 from robojam.wire.tuio import TuioReader
 
@@ -427,6 +429,7 @@ def make_reader(options: Options) -> OscReader:
         pads=Pads(pads, learning=learning, on_learnt=log_learnt),
         tuio_reader=TuioReader(tuio_source(), echo),
         echo=echo,
+        knobs=OscKnobReader(knobs) if (knobs := osc_input_knobs(options.map)) else None,
     )
 
 

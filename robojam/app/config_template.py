@@ -51,6 +51,10 @@ _TABLES: Final = {
 #drive = { target = "cc14 12", source = "speed", curve = 2, smooth = 0.2 }
 #tone = { target = "osc /fx/tone", source = "x", to = [36, 84], scale = "dorian" }
 
+#[map.in]
+#fader = { source = "cc 7", target = "temperature" }
+#slider = { source = "osc /1/fader1", target = "x" }
+
 #[map.scene.calm]
 
 #[map.scene.wild]

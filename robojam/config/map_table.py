@@ -1,11 +1,13 @@
-"""The table [map] of the TOML file: knobs made from touches, and scenes of them. Pure.
+"""The table [map] of the TOML file: knobs in and out, and scenes of them. Pure.
 
-``[map.out]`` has a row for each knob (`KnobRow`), ``[map.scene.NAME]`` what is different in a
+``[map.out]`` has a row for each knob that is made from touches (`KnobRow`), ``[map.in]`` for
+each that comes in (`InputRow`), ``[map.scene.NAME]`` what is different in a
 scene (`SceneRow`): the control ``morph`` goes through the scenes in the order of the file.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
@@ -13,11 +15,15 @@ import msgspec
 from msgspec import Meta, Struct
 
 from robojam.config.addresses import Output, parse_address, quoted
+from robojam.controls import CONTROLS
 from robojam.mapping.features import FEATURES, GROUPS
 from robojam.mapping.knob import KnobSpec, Shape
 from robojam.music import HIGHEST_NOTE, LOWEST_NOTE, parse_key, parse_scale
 from robojam.touch import is_player
+from robojam.wire.dialects import INPUTS
+from robojam.wire.knob_inputs import PLACES, SET, InputKnob, parse_source
 from robojam.wire.knob_target import Target, parse_target
+from robojam.wire.midi.bindings import RANGES
 from robojam.wire.midi.styles import PRESETS, PortRequest, Style, parse_port
 from robojam.wire.refusal import explain
 
@@ -142,15 +148,72 @@ class KnobRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
         )  # fmt: skip
 
 
+class InputRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
+               rename={"from_": "from"}):  # fmt: skip
+    """One knob that comes in: its source and what it moves (robojam.wire.knob_inputs).
+
+    target is x, y, pressure or a control. from, to, curve and invert are as of `KnobRow`;
+    without to, the value goes through the whole surface, or as a MIDI binding of the control.
+    port is a part of the name of a MIDI input; without it, any input is heard.
+    """
+
+    source: str
+    target: str
+    from_: Ends | None = None
+    to: Ends | None = None
+    curve: Curve | None = None
+    invert: bool = False
+    port: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check the fields together. Raises ValueError."""
+        _check_numbers(self)
+        try:
+            source = parse_source(self.source)
+        except ValueError as error:
+            raise ValueError(f"source = {error}") from error
+        if self.target not in (*PLACES, *SET):
+            allowed = ", ".join((*PLACES, *SET))
+            raise ValueError(f"target = {quoted(self.target)}; allowed: {allowed}")
+        if source.address in INPUTS:
+            raise ValueError(
+                f"source = {quoted(self.source)}: robojam hears that address itself"
+            )
+        if self.port is not None and (not source.is_midi or not self.port.strip()):
+            raise ValueError(f"port = {quoted(self.port)} is no part of a MIDI port's name")
+        low, high = self._limits
+        if not all(low <= end <= high for end in self.to or ()):
+            raise ValueError(f"to = {list(self.to or ())}; allowed: from {low:g} to {high:g}")
+
+    @property
+    def _limits(self) -> Ends:
+        """The lowest and the highest value of the target."""
+        if self.target in PLACES:
+            return 0.0, 1.0
+        row = CONTROLS[self.target]
+        return (row.low, row.high) if math.isfinite(row.high) else (0.0, 1.0)
+
+    def knob(self) -> InputKnob:
+        """Return what the row means."""
+        source = parse_source(self.source)
+        usual = RANGES.get(self.target, self._limits)
+        low, high = self.to or usual
+        curve = self.curve
+        if curve is None:  # a factor goes by factors
+            curve = math.log(high / low) if self.target == "timescale" else 0.0
+        if self.invert:
+            low, high, curve = high, low, curve if self.curve is not None else -curve
+        return InputKnob(
+            source, self.target, Shape(*(self.from_ or source.ends), low, high, curve)
+        )
+
+
 class Map(Struct, frozen=True, kw_only=True, rename={"in_": "in"}):
     """The table: knobs by their names; scenes, each with what is different of some knobs."""
 
     out: dict[str, KnobRow] = {}
+    in_: dict[str, InputRow] = {}
     scene: dict[str, dict[str, SceneRow]] = {}
-
-    def __bool__(self) -> bool:
-        """Return whether anything is mapped."""
-        return bool(self.out)
 
     def place_of(self, scene: str) -> float:
         """Return the value of ``morph`` at a scene. Raises ValueError for an unknown one."""
@@ -199,7 +262,8 @@ def parse_map(tables: Any) -> Map:
         name: _rows(rows, f"scene.{name}", SceneRow, MAX_KNOBS, "knobs")
         for name, rows in scenes.items()
     }
-    table = Map(out=out, scene=scene)
+    heard = _rows(tables.get("in", {}), "in", InputRow, MAX_KNOBS, "knobs")
+    table = Map(out=out, in_=heard, scene=scene)
     for name, rows in scene.items():
         for knob in rows:
             if knob not in out:
@@ -217,9 +281,7 @@ def parse_map(tables: Any) -> Map:
 
 def _tables(value: Any, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(
-            f"{name} is no table; allowed: tables as [map.out] and [map.scene.NAME]"
-        )
+        raise ValueError(f"{name} is no table; allowed: tables as [map.out]")
     return value
 
 
@@ -332,6 +394,21 @@ def _check_channel(target: Target, channel: int, style: Style) -> None:
             f"the style sends {target.kind} {target.number or ''}".rstrip()
             + f" on channel {channel + 1} itself; choose another channel"
         )
+
+
+def midi_input_knobs(table: Map, request: PortRequest) -> list[InputKnob]:
+    """Return the knobs that are mapped at a MIDI input."""
+    return [
+        row.knob()
+        for row in table.in_.values()
+        if row.knob().source.is_midi and (row.port or "").casefold() in request.name.casefold()
+    ]
+
+
+def osc_input_knobs(table: Map) -> list[InputKnob]:
+    """Return the knobs that come in by OSC."""
+    knobs = [row.knob() for row in table.in_.values()]
+    return [knob for knob in knobs if not knob.source.is_midi]
 
 
 def check_outputs(table: Map, midi_out: Sequence[str], styles: Mapping[str, Style]) -> None:

@@ -83,8 +83,8 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     midi: Annotated[dict[str, Style], _meta(
         "styles of MIDI of your own, [midi.NAME]", "", "tables as [midi.NAME]", "none")] = {}
     map: Annotated[Map, _meta(
-        "knobs of other programs, made from touches: [map.out] and [map.scene.NAME]", "",
-        "tables as [map.out] and [map.scene.NAME]", "none")] = Map()
+        "knobs: made from touches, [map.out], and that come in, [map.in]; scenes of them", "",
+        "tables as [map.out], [map.in] and [map.scene.NAME]", "none")] = Map()
     tuio_in: Annotated[str, _meta(
         "address to receive TUIO at, or none; without a host, that of osc-in",
         "[HOST:]PORT", "[HOST:]PORT or none")] = "3333"

@@ -83,8 +83,7 @@ class Humans:
         silent = self.senders.take(player, touch, arrival, sender[1] if sender else None)
         takes.quota.cause = None if paying is None or live.jam.starts_alone else paying
         if paying is not None and not isinstance(touch, native.PitchedFinger):
-            pressure = touch.pressure if isinstance(touch, native.Finger) else None
-            size = line_size(player.name, touch.id, touch.x, touch.y, pressure)
+            size = line_size(player.name, touch.id, touch.x, touch.y, touch.pressure)
             # A landing has a lift, which is never refused.
             takes.quota.charge(paying, 2 * size if lands else size, arrival)
         if silent:
@@ -107,7 +106,9 @@ class Humans:
         if (role is Role.PLAYER) != (who in jam.visitors):
             jam.control(t, "visitor" if role is Role.PLAYER else "host", who)
         if isinstance(touch, native.PhaselessTouch):
-            jam.plain(t, who, touch.x, touch.y, touch.dt, finger=touch.id)
+            jam.plain(
+                t, who, touch.x, touch.y, touch.dt, finger=touch.id, pressure=touch.pressure
+            )
         else:
             place = touch.x, touch.y
             jam.finger(

@@ -103,6 +103,7 @@ class Fingers:
         dt: float | None,
         finger: int = 0,
         *,
+        pressure: float | None = None,
         heard: bool = True,
     ) -> list[FingerEvent] | str:
         """Handle a touch of a player without phases; dt is its own clock's, if it has one.
@@ -113,7 +114,9 @@ class Fingers:
         held = self._down.get(key)
         since = dt if dt is not None else t - held.t if held else 0.0
         phase = Phase.DOWN if held is None or since > PAUSE_IS_DOWN else Phase.MOVE
-        events = self.finger(t, who, finger, phase, x, y, own_dt=dt, heard=heard)
+        events = self.finger(
+            t, who, finger, phase, x, y, own_dt=dt, pressure=pressure, heard=heard
+        )
         self._lifts[key] = t + LIFT_AFTER
         return events
 

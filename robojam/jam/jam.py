@@ -287,12 +287,13 @@ class Jam:
         dt: float | None = None,
         *,
         finger: int = 0,
+        pressure: float | None = None,
     ) -> None:
         """Handle a touch of a player without phases; dt where it has its own clock."""
         self._begin_change(t)
         counts = self._counts(who)
         heard = counts and self.mode.hears(self, who)
-        events = self._fingers.plain(t, who, x, y, dt, finger, heard=heard)
+        events = self._fingers.plain(t, who, x, y, dt, finger, pressure=pressure, heard=heard)
         self._handle_fingers(events, counts=counts)
         self._end_change()
 

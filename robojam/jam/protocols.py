@@ -222,6 +222,7 @@ class JamLike(Protocol):
         dt: float | None = None,
         *,
         finger: int = 0,
+        pressure: float | None = None,
     ) -> None:
         """Handle a touch of a player without phases; dt where it has its own clock."""
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from robojam.config.map_table import Map, midi_knobs
+from robojam.config.map_table import Map, midi_input_knobs, midi_knobs
 from robojam.config.options import Options
 from robojam.controls import MODES, Settings
 from robojam.jam.events import ControlChanged, Event, TouchPlayed, TurnChanged
@@ -32,6 +32,7 @@ from robojam.system.process_messages import (
 from robojam.system.shell import printable
 from robojam.touch import Phase, is_machine
 from robojam.wire.echo import EchoDetector, Kind
+from robojam.wire.knob_inputs import MappedReader
 from robojam.wire.midi import stream
 from robojam.wire.midi.reader import TOGGLE, MidiReader, make_reader
 from robojam.wire.midi.styles import PRESETS, PortRequest, Style, parse_port, unknown_style
@@ -74,7 +75,7 @@ class _Device:
 @dataclass(slots=True, kw_only=True)
 class _InputDevice(_Device):
     source: str
-    reader: MidiReader
+    reader: MidiReader | MappedReader
     parser: stream.MidiParser = field(default_factory=stream.MidiParser)
     last_received: float | None = None
 
@@ -145,7 +146,7 @@ class MidiPorts:
             _InputDevice(
                 wanted=wanted,
                 source=_source(wanted, number),
-                reader=make_reader(styles[wanted.style]),
+                reader=_reader(styles[wanted.style], options.map, wanted),
             )
             for number, wanted in enumerate(wanted_inputs)
         ]
@@ -461,6 +462,12 @@ def _label(device: _Device) -> str:
     """Return what the log calls a device: its direction and name."""
     direction = "in" if isinstance(device, _InputDevice) else "out"
     return f"{direction}: {printable(device.port or device.wanted.name):.120}"
+
+
+def _reader(style: Style, table: Map, wanted: PortRequest) -> MidiReader | MappedReader:
+    """Return the reader of an input, with the knobs that are mapped there."""
+    reader, knobs = make_reader(style), midi_input_knobs(table, wanted)
+    return MappedReader(reader, knobs) if knobs else reader
 
 
 def _source(wanted: PortRequest, number: int) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 from robojam.touch import Phase
 from robojam.wire import impsy, microjam, native, touchosc, tuio
 from robojam.wire.echo import EchoDetector
+from robojam.wire.knob_inputs import OscKnobReader
 from robojam.wire.native import Finger, Form, Input, PhaselessTouch, Table
 from robojam.wire.osc import Dropped, Message
 
@@ -48,10 +49,15 @@ class OscReader:
         pads: touchosc.Pads | None = None,
         tuio_reader: tuio.TuioReader | None = None,
         echo: EchoDetector | None = None,
+        knobs: OscKnobReader | None = None,
     ) -> None:
-        """Read touches of these pads, and TUIO by this reader; echo knows what was sent."""
+        """Read touches of these pads, and TUIO by this reader; echo knows what was sent.
+
+        knobs reads the addresses that are mapped, before any dialect.
+        """
         self.echo = echo or EchoDetector()
         self.pads = pads or touchosc.Pads()
+        self._knobs = knobs
         self.tuio_reader = tuio_reader or tuio.TuioReader(echo=self.echo)
 
     def read(
@@ -62,6 +68,10 @@ class OscReader:
         Each comes with its source, which stands for a player. plays: the host may play, so its
         messages may be those of a pad. Never raises.
         """
+        if self._knobs is not None:
+            mapped = self._knobs.read(message, host, now)
+            if mapped is not None:
+                return [(host, input_) for input_ in mapped]
         if message.address.startswith(tuio.PREFIX):
             return self.tuio_reader.read(message, host, now, port)
         inputs = self.pads.read(message, host, now, self.echo) if plays else None
@@ -96,8 +106,12 @@ class OscReader:
         self.pads.learning = True
 
     def expire(self, now: float) -> tuple[list[tuple[str, Input]], float]:
-        """Return the lifts of TUIO sources that are gone, and the seconds until the next."""
-        return self.tuio_reader.expire(now)
+        """Return lifts of TUIO sources that are gone, moves of knobs, and seconds to more."""
+        if self._knobs is None:
+            return self.tuio_reader.expire(now)
+        moves, until_moves = self._knobs.expire(now)
+        lifts, until_lifts = self.tuio_reader.expire(now)
+        return moves + lifts, min(until_moves, until_lifts)
 
     def status(self) -> dict[str, object]:
         """Return the pads, and whether the next one touched is learnt."""

@@ -63,13 +63,17 @@ class PitchedFinger:
 
 @dataclass(frozen=True, slots=True)
 class PhaselessTouch:
-    """Touch of a player without phases; dt in seconds where the player has its own clock."""
+    """Touch of a player without phases; dt in seconds where the player has its own clock.
+
+    pressure is as of `Finger`.
+    """
 
     x: float
     y: float
     dt: float | None = None
     clipped: bool = False
     id: int = 0
+    pressure: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ def test_wrong_row_is_refused_with_file_line_row_and_what_is_allowed(options, ro
     ("text", "said"),
     [
         ("map = 3", "map is no table; allowed: tables as [map.out]"),
-        ("[map.knobs]", "there is no map.knobs; allowed: out, scene"),
+        ("[map.knobs]", "there is no map.knobs; allowed: out, in, scene"),
         ("[map]\nout = 1", "out is no table"),
         ("[map.out]\na = 1", "out.a is no table"),
         ("[map.scene]\na = 1", "scene.a is no table"),
@@ -146,6 +146,27 @@ def test_wrong_row_is_refused_with_file_line_row_and_what_is_allowed(options, ro
 )
 def test_wrong_table_is_refused(options, text, said):
     assert said in refusal(options, text)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ('source = "note 1", target = "x"', "source = 'note 1'; allowed: cc N"),
+        ('source = "cc 1", target = "z"', "target = 'z'; allowed: x, y, pressure, temperature"),
+        ('source = "cc 1", target = "mode"', "target = 'mode'; allowed: x, y"),
+        ('source = "cc 1", target = "x", to = [0, 2]', "to = [0.0, 2.0]; allowed: from 0 to 1"),
+        ('source = "cc 1", target = "swing", to = [0, 1]', "allowed: from 0.5 to 0.75"),
+        ('source = "osc /touch", target = "x"', "robojam hears that address itself"),
+        ('source = "osc /robojam/mode", target = "x"', "robojam hears that address itself"),
+        ('source = "osc /a", target = "x", port = "Desk"', "no part of a MIDI port's name"),
+        ('source = "cc 1", target = "x", smooth = 1', "there is no smooth; allowed: source"),
+        ('source = "cc 1"', "target is missing"),
+    ],
+)
+def test_wrong_input_is_refused(options, row, said):
+    line = refusal(options, f"[map.in]\nfader = {{ {row} }}\n")
+    assert "rig.toml, line 1: map: in.fader: " in line
+    assert said in line
 
 
 def test_seventeenth_output_is_refused(options):

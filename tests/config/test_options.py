@@ -92,7 +92,7 @@ def test_defaults_are_those_of_the_contract():
         "midi-in": (),
         "midi-out": (),
         "midi": {},
-        "map": {"out": {}, "scene": {}},
+        "map": {"out": {}, "in": {}, "scene": {}},
         "morph": 0.0,
         "control": (),
         "roles": None,

@@ -137,6 +137,55 @@ def test_knob_meets_the_touches_of_its_output(tmp_path, latency):
     assert [(m.at, m.to) for m in sent if m.address == "/a"] == touches
 
 
+def test_faders_of_osc_are_a_finger_that_lands_slides_and_lifts(tmp_path):
+    table = parse_map(
+        {
+            "in": {
+                "a": {"source": "osc /1/fader1", "target": "x"},
+                "b": {"source": "osc /1/fader2", "target": "pressure"},
+                "c": {"source": "osc /1/fader3", "target": "follow"},
+            }
+        }
+    )
+    engine = DrivenEngine(tmp_path, ScriptedPlayer(land(9.0)), map=table, mode="listen")
+    engine.send("/1/fader2", "f", 0.5)
+    engine.send("/1/fader1", "f", 0.25)
+    for x in (0.5, 0.75):
+        engine.wait(0.05)
+        engine.send("/1/fader1", "f", x)
+    engine.send("/1/fader3", "f", 1.0)
+    engine.wait(1.0)
+    assert engine.status()["follow"] == 1.0
+    touches = [e.touch for e in engine.end().touches()]
+    assert [(t.phase.value, t.x, t.y) for t in touches] == [
+        ("down", 0.25, 0.5),
+        ("move", 0.5, 0.5),
+        ("move", 0.75, 0.5),
+        ("up", 0.75, 0.5),
+    ]
+    assert [t.pressure for t in touches] == [0.5, 0.5, 0.5, None]
+
+
+def test_fader_of_another_machine_plays_and_controls_nothing(tmp_path):
+    table = parse_map(
+        {
+            "in": {
+                "a": {"source": "osc /x", "target": "x"},
+                "c": {"source": "osc /c", "target": "follow"},
+            }
+        }
+    )
+    engine = DrivenEngine(tmp_path, ScriptedPlayer(land(9.0)), map=table)
+    beyond = ("10.0.0.7", 4000)
+    engine.send("/x", "f", 0.25, sender=beyond)
+    engine.send("/c", "f", 1.0, sender=beyond)
+    engine.wait(0.1)
+    status = engine.status()
+    assert status["follow"] == 0.5
+    assert status["dropped"] == {"not allowed": 1}
+    assert [p["source"] for p in status["players"]] == ["10.0.0.7"]
+
+
 def test_running_engine_sends_knobs_by_udp_to_its_output_and_to_a_receiver(tmp_path):
     receiver = Client(("127.0.0.1", 0))
     rig = tmp_path / "rig.toml"

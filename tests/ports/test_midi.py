@@ -648,3 +648,32 @@ def test_morph_moves_a_knob_of_midi(monkeypatch):
     ports.client.take()
     ports.midi.handle(ControlChanged(1.0, "morph", 0.5), ports.now)
     assert ports.client.take() == [stream.control(15, 20, 50)]
+
+
+def test_mapped_controllers_of_an_input_move_a_finger_and_a_control(monkeypatch):
+    table = {
+        "in": {
+            "a": {"source": "cc 20", "target": "x"},
+            "b": {"source": "cc14 5 on 2", "target": "y", "invert": True},
+            "c": {"source": "cc 21", "target": "pressure"},
+            "d": {"source": "cc 22", "target": "temperature", "to": [1, 3], "port": "BOARD"},
+            "e": {"source": "cc 23", "target": "temperature", "port": "other"},
+        }
+    }
+    ports = DrivenPorts(monkeypatch, midi_in=("board/keys",), table=table)
+    source = "midi:board"
+    assert ports.play(stream.control(0, 22, 127)) == [(source, Control("temperature", 3.0))]
+    assert ports.play(stream.control(0, 22, 127)) == []  # as it is
+    assert ports.play(stream.control(0, 23, 127)) == []  # of another port
+    assert ports.play(stream.control(0, 20, 127)) == []
+    assert ports.play(stream.control(1, 5, 32) + stream.control(1, 37, 0)) == []
+    assert ports.play(stream.control(0, 5, 99)) == []  # of another channel
+    assert ports.play(stream.control(0, 21, 127)) == []
+    ports.now += GATHER
+    ports.midi.advance(ports.now)
+    ((_, move),) = ports.midi.receive()
+    assert isinstance(move, PhaselessTouch)
+    assert (move.x, move.pressure) == (1.0, 1.0)
+    assert move.y == pytest.approx(1 - 32 * 128 / 16383)
+    ((_, down),) = ports.play(stream.note_on(0, 60, 9))  # what is not mapped goes on
+    assert isinstance(down, PitchedFinger)
