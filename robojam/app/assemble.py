@@ -33,7 +33,7 @@ from robojam.config.addresses import (
     parse_web,
 )
 from robojam.config.load import OptionsError, recorded, resolve
-from robojam.config.map_table import osc_input_knobs
+from robojam.config.map_table import osc_input_knobs, without_output
 from robojam.config.networks import Network, parse_network
 from robojam.config.options import Options
 from robojam.controls import SETTINGS
@@ -365,6 +365,11 @@ def assemble(
         )
     announced = _can_announce(options, listener, warnings)
     _warn_of_itself(listener, warnings)
+    warnings += [
+        f"the knob {name} of [map.out] is for a MIDI output, and none is there for it "
+        "(--midi-out NAME; robojam ports shows them)"
+        for name in without_output(options.map, options.midi_out, options.midi)
+    ]
     address, outputs = format_address(*listener.address), ", ".join(options.osc_out)
     ready = f"{READY}{address}, plays to {outputs}: {path.name} on {models.device}"
 

@@ -396,6 +396,19 @@ def _check_channel(target: Target, channel: int, style: Style) -> None:
         )
 
 
+def without_output(
+    table: Map, midi_out: Sequence[str], styles: Mapping[str, Style]
+) -> list[str]:
+    """Return the names of the knobs of MIDI that no MIDI output of the options gets."""
+    names = [parse_port(text, styles).name.casefold() for text in midi_out]
+    return [
+        name
+        for name, row in table.out.items()
+        if row.parsed_target.is_midi
+        and not any((row.port or "").casefold() in output for output in names)
+    ]
+
+
 def midi_input_knobs(table: Map, request: PortRequest) -> list[InputKnob]:
     """Return the knobs that are mapped at a MIDI input."""
     return [

@@ -5,7 +5,7 @@ import pytest
 
 from robojam.config.addresses import parse_output
 from robojam.config.load import OptionsError, change, resolve
-from robojam.config.map_table import MAX_KNOBS, osc_receivers
+from robojam.config.map_table import MAX_KNOBS, osc_receivers, without_output
 from robojam.config.options import Options
 from robojam.mapping.features import FEATURES
 from robojam.mapping.knob import KnobSpec, Shape
@@ -227,3 +227,14 @@ def test_osc_knobs_go_to_every_output_or_to_the_receiver_that_a_row_names(option
         [Target("osc", address="/a")],
         [Target("osc", address="/b")],
     ]
+
+
+def test_knob_of_midi_that_no_output_gets_is_named(options):
+    rows = (
+        '[map.out]\na = { target = "cc 1", source = "x" }\n'
+        'b = { target = "cc 2", source = "x", port = "Moog" }\n'
+        'c = { target = "osc /c", source = "x" }\n'
+    )
+    for ports, missing in (([], ["a", "b"]), (["Surge"], ["b"]), (["my moog"], [])):
+        read = options(f"midi-out = {ports}\n" + rows)
+        assert without_output(read.map, read.midi_out, read.midi) == missing

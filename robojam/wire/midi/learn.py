@@ -7,6 +7,7 @@ table for that file.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -58,14 +59,22 @@ class _Seen:
         return self.all_steps and self.repeated and self.count > 2
 
 
+def is_turnable(target: str) -> bool:
+    """Return whether a target follows a turned knob. Raises ValueError for no target."""
+    return target in _AXES or parse_action(target).how == "range"
+
+
 @dataclass(slots=True)
 class Learner:
     """Targets and the source learnt for each. Raises ValueError for a wrong target.
 
-    problems says once for each source that cannot be learnt why it cannot.
+    problems says once for each source that cannot be learnt why it cannot. turnable is as
+    `is_turnable`, for other targets; knobs: controllers and parameters alone are learnt.
     """
 
     targets: list[str]
+    turnable: Callable[[str], bool] = is_turnable
+    knobs: bool = False
     sources: dict[str, Source] = field(default_factory=dict)
     fine: set[Source] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
@@ -75,8 +84,7 @@ class Learner:
 
     def __post_init__(self) -> None:
         for target in self.targets:
-            if target not in _AXES:
-                parse_action(target)
+            self.turnable(target)
         if len(set(self.targets)) < len(self.targets):
             raise ValueError("each can be learnt once")
 
@@ -96,6 +104,8 @@ class Learner:
             if turned is None or not self._is_turned(target, *turned):
                 return None
             return self._learn(target, turned[0])
+        if self.knobs and kind in (stream.NOTE_ON, stream.PROGRAM):
+            return None
         if kind == stream.NOTE_ON and message[2] and target != "y":
             return self._learn(target, (port, "note", message[1], channel))
         if kind == stream.PROGRAM and target not in _AXES:
@@ -143,11 +153,8 @@ class Learner:
             self._refuse(f"{describe_source(source)} sends steps, as an endless encoder does")
             return False
         # A switch sends 127 at once; a knob must have been turned.
-        switch = new and value == 127 and not self._is_turnable(target)
+        switch = new and value == 127 and not self.turnable(target)
         return switch or seen.high - seen.low >= TURNED
-
-    def _is_turnable(self, target: str) -> bool:
-        return target in _AXES or parse_action(target).how == "range"
 
     def _learn(self, target: str, source: Source) -> Source | None:
         if source in self.sources.values():
