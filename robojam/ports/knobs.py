@@ -25,15 +25,14 @@ DIALECT: Final = "knobs"
 
 
 class Knobs:
-    """Knobs of one output, by their names; times are in seconds of the engine's clock."""
+    """Knobs of one output; times are in seconds of the engine's clock."""
 
     def __init__(self, table: Map, knobs: Sequence[OutputKnob], place: float = 0.0) -> None:
         """Make knobs of a table; place is the value of the control morph."""
-        self._names = [knob.name for knob in knobs]
         self._encoders: list[Callable[[float], bytes]] = [
             partial(encode, knob.target, knob.channel) for knob in knobs
         ]
-        self._bank = KnobBank([table.spec(name) for name in self._names], place)
+        self._bank = KnobBank([table.spec(knob.name) for knob in knobs], place)
 
     def hear(self, event: Event, at: float, now: float) -> None:
         """Hear an event of the instant at; `take` returns what follows from it now."""
@@ -56,10 +55,6 @@ class Knobs:
         """Return the last values again, for a receiver that has lost them."""
         pairs = zip(self._encoders, self._bank.values, strict=True)
         return [encoder(value) for encoder, value in pairs if value is not None]
-
-    def status(self) -> dict[str, float | None]:
-        """Return the values that were sent last, by the names of the knobs."""
-        return dict(zip(self._names, self._bank.values, strict=True))
 
 
 class OscKnobs:

@@ -16,11 +16,11 @@ from typing import Final, NamedTuple
 from robojam.controls import CONTROLS, ControlSpec, Kind
 from robojam.limits import ExpiringTable
 from robojam.mapping.knob import Shape
-from robojam.wire.knob_target import is_address
+from robojam.wire.knob_target import HIGHEST, RANGES, is_address
 from robojam.wire.midi import stream
 from robojam.wire.midi.bindings import parse_nrpn
 from robojam.wire.midi.reader import MidiReader
-from robojam.wire.midi.values import TOP, FineValue, ParameterDecoder
+from robojam.wire.midi.values import FineValue, ParameterDecoder
 from robojam.wire.native import Control, Input, PhaselessTouch, numeric
 from robojam.wire.osc import Message
 
@@ -44,7 +44,6 @@ _ALLOWED: Final = (
     "cc N (0 to 119), cc14 N (0 to 31) or nrpn N:N, with on CHANNEL (1 to 16) after it, "
     "or osc /ADDRESS, with the number of an argument after it"
 )
-_HIGHEST: Final = {"cc": 119, "cc14": 31}
 
 
 class Source(NamedTuple):
@@ -66,7 +65,7 @@ class Source(NamedTuple):
     @property
     def ends(self) -> tuple[float, float]:
         """The lowest and the highest value; of OSC the usual ones."""
-        return (0.0, {"osc": 1.0, "cc": 127.0}.get(self.kind, float(TOP)))
+        return RANGES.get(self.kind, (0.0, 1.0))
 
 
 def parse_source(text: str) -> Source:
@@ -91,7 +90,7 @@ def parse_source(text: str) -> Source:
 def _number(kind: str, text: str) -> int | None:
     if kind == "nrpn":
         return parse_nrpn(f"nrpn {text}")
-    if kind in _HIGHEST and re.fullmatch("[0-9]{1,3}", text) and int(text) <= _HIGHEST[kind]:
+    if kind in HIGHEST and re.fullmatch("[0-9]{1,3}", text) and int(text) <= HIGHEST[kind]:
         return int(text)
     return None
 

@@ -14,14 +14,14 @@ from robojam.wire.midi import stream
 from robojam.wire.midi.bindings import parse_nrpn
 
 #: The values of each kind of target, in whole numbers; of OSC, any number.
-_RANGES: Final = {
+RANGES: Final = {
     "cc": (0.0, 127.0),
     "cc14": (0.0, 16383.0),
     "nrpn": (0.0, 16383.0),
     "pitch bend": (-8192.0, 8191.0),
 }
 #: Greatest controller of each kind: those above are modes of a channel; a fine one is 32 more.
-_HIGHEST: Final = {"cc": 119, "cc14": 31}
+HIGHEST: Final = {"cc": 119, "cc14": 31}
 _ALLOWED: Final = (
     "cc N (0 to 119), cc14 N (0 to 31), nrpn N:N (each 0 to 127), pitch bend, or osc /ADDRESS"
 )
@@ -45,7 +45,7 @@ class Target(NamedTuple):
     @property
     def limits(self) -> tuple[float, float] | None:
         """The lowest and the highest value; None where any number is allowed."""
-        return _RANGES.get(self.kind)
+        return RANGES.get(self.kind)
 
     @property
     def controllers(self) -> tuple[int, ...]:
@@ -59,7 +59,7 @@ def parse_target(text: str) -> Target:
     """Read a target. Raises ValueError, which says what is allowed."""
     kind, _, rest = text.strip().partition(" ")
     rest = rest.strip()
-    if kind in _HIGHEST and re.fullmatch("[0-9]{1,3}", rest) and int(rest) <= _HIGHEST[kind]:
+    if kind in HIGHEST and re.fullmatch("[0-9]{1,3}", rest) and int(rest) <= HIGHEST[kind]:
         return Target(kind, int(rest))
     if kind == "nrpn" and (number := parse_nrpn(f"nrpn {rest}")) is not None:
         return Target("nrpn", number)

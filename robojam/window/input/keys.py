@@ -57,6 +57,7 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "step:lean:-1": ("n",), "step:lean:1": ("shift n",),
     "step:bars:-1": ("6",), "step:bars:1": ("shift 6",),
     "step:metronome:-1": ("7",), "step:metronome:1": ("shift 7",),
+    "step:morph:-1": ("shift ,",), "step:morph:1": ("shift .",),
     "instrument:human": ("i",), "instrument:ai": ("m",), "scale": ("k",), "range": ("g",),
     "record": ("r",), "sessions": ("s",), "controls": ("c",), "setup": ("d",), "web": ("w",),
     "help": ("h", "F1"), "forecast": ("f",), "theme": ("t",), "turn": ("o",),

@@ -36,6 +36,8 @@ _SHORT_MODES = {"call-response": "call", "ensemble": "ens."}
 _OF_CLOCK = frozenset(
     name for name, row in SETTINGS.items() if row.timing or name == "metronome"
 )
+#: Dials that the panel of controls has alone: few jams have scenes of knobs.
+_IN_PANEL = ("morph",)
 #: Dials that are shown first where there is not room for all; then the others, in their order.
 _FIRST_DIALS = ("tempo", "temperature", "spread", "follow")
 
@@ -199,7 +201,7 @@ def _dial_labels(state: WindowState) -> Iterator[Label]:
         value = state.controls.get(name)
         if value is None or (is_volume and "sound" not in state.ports.problems):
             continue
-        if name in _OF_CLOCK and not state.has_clock:
+        if name in _IN_PANEL or (name in _OF_CLOCK and not state.has_clock):
             continue
         shown = (TextRun(dial.text(value)),)
         yield Label(
