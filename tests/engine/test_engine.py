@@ -433,6 +433,7 @@ CONTROLS = {
     "lean": "f",
     "bars": "i",
     "clock_out": "s",
+    "morph": "f",
     "metronome": "f",
 }
 
