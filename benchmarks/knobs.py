@@ -4,7 +4,7 @@ Parts: osc (a machine that plays alone turns 8 knobs over UDP: from the touch's 
 each knob's, by the kernel's time stamps), fader (a human's finger goes through the surface in
 a second, 60 touches a second, and turns a knob without and with smoothing: the largest step
 of the knob as a share of its range, and how often values come), midi (the osc part at JACK:
-from the note's message to the last knob's, by the frames at the receiver, which hears in
+from the touch's messages to each knob's, by the frames at the receiver, which hears in
 periods: jackd2, JACK-Client).
 """
 
@@ -104,7 +104,10 @@ def measure_fader(smooth: float) -> dict[str, Any]:
 
 
 def measure_midi(seconds: float, period: int) -> dict[str, Any]:
-    """Return the delays of 8 knobs after the note of their touch, at JACK."""
+    """Return the delays of 8 knobs after the touch that turns them, at JACK.
+
+    The touch is two controllers of 14 bits, and one more that says when a finger is down.
+    """
     import pytest
     from support.engine import serving
     from support.jack import clock_peer, running
@@ -119,18 +122,19 @@ def measure_midi(seconds: float, period: int) -> dict[str, Any]:
         clock_peer("Surge") as surge,
         tempfile.TemporaryDirectory() as folder,
     ):
-        config = table(rows, folder, 'midi-out = ["Surge/keys"]\n')
+        style = '[midi.touch]\nlike = "cc14"\ngate = 3\n'
+        config = table(rows, folder, 'midi-out = ["Surge/touch"]\n' + style)
         with serving(Path(folder), "--config", config, "--mode", "solo", "--seed", "1") as e:
             e.out.ask(lambda status: status["midi"]["out"][0]["connected"])
             time.sleep(BEGINNING + seconds)
             received = surge.received
     delays: list[float] = []
-    landed = None
+    touched = 0.0
     for at, message in received:
-        if message[0] & 0xF0 == 0x90:
-            landed = at
-        elif message[0] == 0xBF and landed is not None and at - landed < 0.01:
-            delays.append(at - landed)
+        if message[0] == 0xB0:
+            touched = at
+        elif message[0] == 0xBF and touched:
+            delays.append(at - touched)
     return {"period_ms": round(1000 * period / 48000, 2)} | of_delays(delays)
 
 
