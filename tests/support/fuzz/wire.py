@@ -6,9 +6,18 @@ import math
 from random import Random
 from typing import Any
 
+from robojam.mapping.knob import Shape
 from robojam.touch import FINGER_IDS, Phase
 from robojam.wire import native, osc, tuio
 from robojam.wire.dialects import OscReader
+from robojam.wire.knob_inputs import (
+    PLACES,
+    InputKnob,
+    MappedReader,
+    OscKnobReader,
+    parse_source,
+)
+from robojam.wire.map_learn import MapLearner
 from robojam.wire.midi.learn import Learner
 from robojam.wire.midi.reader import MidiReader
 from robojam.wire.midi.stream import MidiParser
@@ -242,7 +251,74 @@ def check_learn(value: tuple[int, list[bytes]], meter: Meter) -> None:
     parse_styles(tomllib.loads(learner.toml()).get("midi", {}))
 
 
+# -- mapped knobs ------------------------------------------------------------------------------
+
+
+def knob(source: str, target: str) -> InputKnob:
+    """Return a knob that goes through the range of its target."""
+    high = 1.0 if target in PLACES else 2.0
+    parsed = parse_source(source)
+    return InputKnob(parsed, target, Shape(*parsed.ends, 0.0, high))
+
+
+MIDI_KNOBS = [
+    knob("cc 1", "x"), knob("cc14 2", "y"), knob("cc 7 on 2", "pressure"),
+    knob("cc 64", "answer"),
+    knob("nrpn 1:2", "temperature"), knob("cc14 16", "spread"), knob("cc 74", "pause"),
+]  # fmt: skip
+OSC_KNOBS = [
+    knob("osc /touch", "x"), knob("osc /touch 2", "y"), knob("osc /1/xy 2", "pressure"),
+    knob("osc /robojam/move 3", "temperature"), knob("osc /robojam/up", "answer"),
+]  # fmt: skip
+
+
+def check_mapped_midi(value: tuple[int, list[bytes]], meter: Meter) -> None:
+    """Read a byte stream by a port with mapped knobs: every input is one of the engine's."""
+    index, pieces = value
+    parser, reader = MidiParser(), MappedReader(MidiReader(STYLES[index]), MIDI_KNOBS)
+    for piece in pieces:
+        for message in parser.feed(piece)[0]:
+            for read in meter.measure(reader.read, message):
+                check_input(read)
+        for read in meter.measure(reader.take_moves):
+            check_input(read)
+        assert not reader.has_moves
+
+
+def check_mapped_osc(sequence: list[Arrival], meter: Meter) -> None:
+    """Read packets by mapped addresses: the inputs of each host, and none that waits."""
+    reader, now = OscKnobReader(OSC_KNOBS), 1000.0
+    for seconds, host, _, packet in sequence:
+        now += seconds
+        moves, wait = reader.expire(now)
+        assert wait >= 0
+        for _, read in moves:
+            check_input(read)
+        for message in osc.decode(packet)[0]:
+            for read in meter.measure(reader.read, message, HOSTS[host], now) or ():
+                check_input(read)
+    reader.expire(now + 1)
+    assert reader.expire(now + 1) == ([], math.inf)
+
+
+def check_map_learn(value: tuple[int, list[bytes]], meter: Meter) -> None:
+    """Learn rows from a byte stream: a table of TOML that is a map."""
+    import tomllib
+
+    from robojam.config.map_table import parse_map
+
+    for words, out in ((["x", "temperature 0 2", "answer"], False), (["y", "speed"], True)):
+        parser, learner = MidiParser(), MapLearner(words, out=out)
+        for piece in value[1]:
+            for message in parser.feed(piece)[0]:
+                meter.measure(learner.read, "a port", message)
+        parse_map(tomllib.loads(learner.toml())["map"])
+
+
 TARGETS = (
+    Target("mapped-midi", midi_jam, check_mapped_midi, lambda value: len(value[1])),
+    Target("mapped-osc", arrivals, check_mapped_osc, len),
+    Target("map-learn", midi_jam, check_map_learn, lambda value: len(value[1])),
     Target("osc", packets.packet, check_osc),
     Target("osc-again", packets.packet, check_round_trip),
     Target("dialects", arrivals, check_dialects, len),
