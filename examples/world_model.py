@@ -80,12 +80,12 @@ class Size:
     side: int = SIDE
     episodes: int = 1600  # of a player who knows nothing
     longest: int = 54  # steps of these that are learnt from
-    seeing: int = 1000  # steps of V's training
-    remembering: int = 2000
+    seeing: int = 1500  # steps of V's training
+    remembering: int = 4000
     jam: int = 1000  # steps of the training of both on pictures of a jam
-    generations: int = 60
+    generations: int = 80
     population: int = 24
-    tries: int = 24  # episodes of each candidate in a generation
+    tries: int = 16  # episodes of each candidate in a generation
     tests: int = 400  # episodes in which the result is measured
     parallel: int = 600  # episodes at a time
     steps: int = 400  # of an episode, at most
@@ -117,8 +117,8 @@ class CurtainVector(VectorEnv[Frames, NDArray[np.float32], NDArray[np.bool_]]):
     """
 
     BALLS, FALL, FRAMES, SPEED, HALF, REACH = 10, 1.2, 18, 1.3, 2.5, 10.0
-    BAR, CURTAIN = 22.0, (7, 18)  # rows
-    WIDE, TALL = 0.08, 0.7  # a ball's light falls off by the square of the distance times these
+    BAR, CURTAIN = 22.0, (7, 21)  # rows
+    WIDE, TALL = 0.03, 0.7  # a ball's light falls off by the square of the distance times these
 
     def __init__(self, num_envs: int = 1, *, render_mode: str | None = None) -> None:
         self.metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.DISABLED}
@@ -601,7 +601,7 @@ def evolve(
         tensors, _ = read_checkpoint(checkpoint, about)
         got = tensors["got"].tolist()
     settings = {"popsize": size.population, "seed": seed + 1, "verbose": -9}
-    strategy = cma.CMAEvolutionStrategy(np.zeros(shape[0] * shape[1]), 0.3, settings)
+    strategy = cma.CMAEvolutionStrategy(np.zeros(shape[0] * shape[1]), 1.0, settings)
     generations = size.generations
     with Steps(label, generations) as progress:
         for generation in progress:
