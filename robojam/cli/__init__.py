@@ -35,7 +35,7 @@ COMMANDS: Final = {
     "train": ("train", "train a model on performances"),
     "evaluate": ("evaluate", "measure how well a model predicts, or how it plays"),
     "learn": ("learn", "bind the knobs and pads of a MIDI controller (MIDI learn)"),
-    "map": ("map", "map the knobs of controllers and synthesisers, by turning them"),
+    "map": ("map_knobs", "map the knobs of controllers and synthesisers, by turning them"),
     "bench": ("bench", "measure latency, timing and CPU use on this machine"),
     "init": ("init", "write a configuration file with comments for this machine"),
     "status": ("status", "show what a running engine does: players, ports, delays, drops"),
