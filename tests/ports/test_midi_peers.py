@@ -118,7 +118,7 @@ def test_pulled_ports_are_lifted_and_play_on_when_they_return(jack, tmp_path):
                 board.send(stream.note_on(1, 60, 90))
                 engine.out.ask(lambda status: status["fingers"] >= 1)
                 board.raw(b"\x91\x3c")  # half a message, and gone
-                time.sleep(0.05)
+                time.sleep(0.5)  # nothing tells that it has come
                 board.pull()
                 status = connected(engine.out, "in", there=False)
                 status = engine.out.ask(lambda status: status["dropped"].get(stream.CUT_OFF))

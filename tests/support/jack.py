@@ -175,7 +175,10 @@ class Peer:
 
 
 def left_on(messages: list[bytes]) -> set[tuple[int, int]]:
-    """Return the notes, by channel and number, that no note-off has released."""
+    """Return the notes, by channel and number, that nothing has released.
+
+    All sound off releases those of its channel: JACK loses a note-off where a program was late.
+    """
     on = set()
     for message in messages:
         kind, key = message[0] & 0xF0, (message[0] & 0x0F, message[1])
@@ -183,6 +186,8 @@ def left_on(messages: list[bytes]) -> set[tuple[int, int]]:
             on.add(key)
         elif kind in (0x80, 0x90):
             on.discard(key)
+        elif kind == 0xB0 and message[1] == 120:
+            on = {other for other in on if other[0] != key[0]}
     return on
 
 
