@@ -30,6 +30,9 @@ _LOOK: Final = 0.04
 _ALIVE: Final = 1.0
 #: Readings of the beat of which the shortest counts.
 _READINGS: Final = 5
+#: Seconds in which a beat is set, or it is set again, and how often at most.
+_AT_ONCE: Final = 0.0003
+_TRIES: Final = 20
 #: Beats of a bar, which Link calls the quantum.
 _QUANTUM: Final = 4
 #: Seconds for which Link looks for a session before it is joined with a tempo of our own: one
@@ -70,10 +73,18 @@ class LinkSession:
         self._link.start_stop_sync_enabled = True
         time.sleep(_FINDING)
         if beats is not None:  # of ours alone: a session that there is keeps its own
-            self._link.request_beat(beats.beat_at(time.perf_counter()))
+            self._go_on_with(beats)
         self._link.enabled = True
         _slack(0)  # the usual one
         self._has_played = False
+
+    def _go_on_with(self, beats: Beats) -> None:
+        """Set the beat to that of other beats: again where this was interrupted meanwhile."""
+        for _ in range(_TRIES):
+            now = time.perf_counter()
+            self._link.request_beat(beats.beat_at(now))
+            if time.perf_counter() - now < _AT_ONCE:
+                return
 
     @staticmethod
     async def _make(link: Any, tempo: float) -> Any:
