@@ -1,5 +1,6 @@
 """Loading of models: from a name to a player that is ready, with its description."""
 
+import atexit
 import hashlib
 import logging
 import os
@@ -33,6 +34,8 @@ _STEPS = "steps by "
 #: Models that are loaded: a second, and in a burst.
 _LOADS = (0.2, 8)
 _LEAST_SLEEP = 0.01
+#: Seconds for which the end waits for the compiler's import, which takes one at most.
+_IMPORT = 5.0
 #: Most entries of a folder among which a model is looked for.
 _ENTRIES = 10_000
 _SUFFIX = ".safetensors"
@@ -172,6 +175,9 @@ class Models:
 
         def work() -> None:
             compile_apart()
+            # A process that ends while the compiler is imported is aborted by it.
+            imported = threading.Event()
+            atexit.register(imported.wait, _IMPORT)
             try:
                 adopt_main_priority()  # it holds the interpreter, for which the loop waits
                 load_compiler()
@@ -181,6 +187,8 @@ class Models:
                 log.warning("numba does not work here: %s; numpy steps the model", reason)
             else:
                 on_loaded(loaded)
+            finally:
+                imported.set()
 
         with suppress(RuntimeError):  # there are too many threads just now
             threading.Thread(target=work, name="compiler", daemon=True).start()
