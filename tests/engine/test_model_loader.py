@@ -159,7 +159,9 @@ def test_numba_that_does_not_work_is_a_warning_and_numpy_steps_on(models, monkey
 
     monkeypatch.setattr(model_loader, "compile_apart", lambda: None)
     monkeypatch.setattr(model_loader, "load_compiler", fail)
-    at_once = SimpleNamespace(Thread=lambda target, **_: SimpleNamespace(start=target))
+    at_once = SimpleNamespace(
+        Event=threading.Event, Thread=lambda target, **_: SimpleNamespace(start=target)
+    )
     monkeypatch.setattr(model_loader, "threading", at_once)
     models.load_compiled(MODEL, 1, lambda _: pytest.fail("it works"))
     assert caplog.messages == [
@@ -171,7 +173,9 @@ def test_numba_that_does_not_work_is_a_warning_and_numpy_steps_on(models, monkey
 def test_nothing_is_compiled_without_numba_or_for_many_voices_or_on_a_gpu(models, monkeypatch):
     for name in ("compile_apart", "load_compiler"):
         monkeypatch.setattr(model_loader, name, lambda: pytest.fail("it is loaded"))
-    at_once = SimpleNamespace(Thread=lambda target, **_: SimpleNamespace(start=target))
+    at_once = SimpleNamespace(
+        Event=threading.Event, Thread=lambda target, **_: SimpleNamespace(start=target)
+    )
     monkeypatch.setattr(model_loader, "threading", at_once)
     monkeypatch.setattr(model_loader, "can_compile", lambda: False)
     models.load_compiled(MODEL, 1, lambda _: pytest.fail("there is no numba"))
