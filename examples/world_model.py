@@ -678,9 +678,9 @@ class Belief:
 def believed(
     world: World, vision: Vision, memory: Memory, *, episodes: int, seed: int
 ) -> Belief:
-    """Let an aimless player play the game; read where hidden balls are, in half of the games.
+    """Return how well a hidden ball's place is read from M, and from V, in an aimless game.
 
-    The reading is learnt from the others.
+    The reading is learnt from half of the games, and measured in the others.
     """
     game, inputs, places, hidden, number = _watch(world, vision, memory, episodes, seed)
     assert game is not None

@@ -107,19 +107,19 @@ def _assembling() -> Iterator[None]:
 def _resuming(warnings: list[str], *, again: bool) -> Iterator[None]:
     """Raise AssemblyError for a jam that cannot go on from its recording.
 
-    again: it is a warning, and the jam begins anew, whatever went wrong.
+    again: it is a warning, and the jam starts from nothing, whatever went wrong.
     """
     try:
         yield
     except (resume.ResumeError, ModelFileError) as error:
         if not again:
             raise AssemblyError(str(error)) from error
-        warnings.append(f"{error}; the jam begins anew")
+        warnings.append(f"{error}; the jam starts from nothing")
     except Exception as error:
         if not again:
             raise
         warnings.append(
-            f"the jam begins anew ({type(error).__name__}: {printable(str(error))})"
+            f"the jam starts from nothing ({type(error).__name__}: {printable(str(error))})"
         )
 
 

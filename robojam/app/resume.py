@@ -49,7 +49,7 @@ _PORTS: Final = (
 
 
 #: Seconds for which a jam may be silent after its engine died: one that takes longer to be
-#: heard again begins anew.
+#: heard again starts from nothing.
 PATIENCE: Final = 2.0
 
 

@@ -43,7 +43,8 @@ _MOST_DEATHS, _WITHIN = 3, 30.0
 #: Seconds until an engine that could not start is started again: what it lacks, such as a
 #: port, may be there then.
 _RETRY: Final = 1.0
-#: Seconds for which an engine that goes on from a recording must live, or the next begins anew.
+#: Seconds for which an engine that goes on from a recording must live: else the next starts
+#: from nothing.
 _SOON: Final = 10.0
 #: Seconds between subscriptions: once the engine has answered, and until then.
 _RENEWAL, _FIRST_RENEWAL = 3.0, 0.2

@@ -44,7 +44,7 @@ Ends = tuple[float, float]
 
 class SceneRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
                rename={"from_": "from"}):  # fmt: skip
-    """What is different of a knob in a scene; None: as in the knob's own row."""
+    """Changes of a knob in a scene; None: as in the knob's own row."""
 
     from_: Ends | None = None
     to: Ends | None = None

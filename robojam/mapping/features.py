@@ -52,7 +52,7 @@ FEATURES: Final[dict[str, Feature]] = {
 }
 #: Features that change between touches.
 _FLOWING: Final = ("since-landing", "density")
-#: Whose touches a knob may follow, besides a single player's: human, human2, ai, ai2, …
+#: Groups of players that a knob may follow, besides a single player: human, human2, ai, ai2, …
 GROUPS: Final = ("machine", "humans", "all")
 
 

@@ -27,7 +27,7 @@ _SINGLE: Final = struct.Struct(">f")
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How the value of a knob follows from that of its feature.
+    """Way from the value of a feature to that of a knob.
 
     The feature's from_low to from_high become low to high; beyond them it is clipped. curve
     bends the way: 0 is straight, above 0 it is slow at first (at c, the slope grows by e^c
@@ -90,7 +90,7 @@ def smoothed(value: float, goal: float, elapsed: float, time: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class KnobSpec:
-    """What one knob is: the feature of whose touches, and how its value is made.
+    """Description of a knob: its feature, whose touches, and the way to its value.
 
     shapes has one shape for each scene, or one alone. whole: the output takes whole numbers.
     steps is the number of values that it is held to; scale (of robojam.music, with its key)

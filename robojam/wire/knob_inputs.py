@@ -24,7 +24,7 @@ from robojam.wire.midi.values import FineValue, ParameterDecoder
 from robojam.wire.native import Control, Input, PhaselessTouch, numeric
 from robojam.wire.osc import Message
 
-#: What a knob may move besides controls: the places of a finger.
+#: Parts of a finger that a knob may move, besides controls.
 PLACES: Final = ("x", "y", "pressure")
 #: Controls that a knob may set: those with a number, and those that a button triggers.
 SET: Final = tuple(

@@ -25,7 +25,7 @@ HIGHEST: Final = {"cc": 119, "cc14": 31}
 _ALLOWED: Final = (
     "cc N (0 to 119), cc14 N (0 to 31), nrpn N:N (each 0 to 127), pitch bend, or osc /ADDRESS"
 )
-#: What may stand in an address: printable ASCII without the signs of OSC's patterns.
+#: Characters of an address: printable ASCII without the signs of OSC's patterns.
 _ADDRESS: Final = re.compile(r"(/[!-.0-~]+)+")
 _PATTERN_SIGNS: Final = frozenset("#*,?[]{}")
 

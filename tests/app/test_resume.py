@@ -152,7 +152,7 @@ def test_error_that_nobody_foresaw_begins_the_jam_anew_after_a_crash(killed, mon
     monkeypatch.setattr(resume, "resume", fail)
     options = Options(osc_in="127.0.0.1:0", sound=False, tuio_in="none", record=False)
     assembly = assemble(options, again=True, recording=killed.path)
-    assert any("anew (IndexError" in warning for warning in assembly.warnings)
+    assert any("from nothing (IndexError" in warning for warning in assembly.warnings)
     assert assembly.engine.jam.t == 0.0
     assembly.engine.finish("end")
 
