@@ -41,9 +41,16 @@ def lively(corpus: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def capture(
-    folder: Path, phrases: list[np.ndarray], *options: str, rest: float = 5.2
+    folder: Path,
+    phrases: list[np.ndarray],
+    *options: str,
+    rest: float = 5.2,
+    knobs: bool = False,
 ) -> Packets:
-    """Play performances to an engine, each followed by a rest (s); return its packets."""
+    """Play performances to an engine, each followed by a rest (s); return its packets.
+
+    knobs: they are of knobs, arrays (n, N + 1) of all values and dt.
+    """
     engine = subprocess.Popen(
         [sys.executable, "-m", "robojam", "serve", "--osc-in", "127.0.0.1:0",
          "--sessions", str(folder), "--device", "cpu", "--no-sound", *options],
@@ -70,11 +77,15 @@ def capture(
 
         listen(1.0)
         for phrase in phrases:
-            for x, y, dt, moving in phrase.clip(0, 1):
+            for *values, dt in phrase.clip(0, 1) if knobs else ():
+                listen(float(dt))
+                link.send(encode("/robojam/knobs", "f" * len(values), *map(float, values)))
+            for x, y, dt, moving in () if knobs else phrase.clip(0, 1):
                 listen(float(dt))
                 address = "/robojam/move" if moving > 0.5 else "/robojam/down"
                 link.send(encode(address, "iff", 0, float(x), float(y)))
-            link.send(encode("/robojam/up", "i", 0))
+            if not knobs:
+                link.send(encode("/robojam/up", "i", 0))
             listen(rest)
     engine.send_signal(signal.SIGTERM)
     engine.wait()

@@ -35,7 +35,10 @@ RUNNER = f"""
 import sys
 import numpy as np
 from impsy import mdrnn
-mdrnn.DummyMDRNN.generate = lambda self, previous: np.array([{DT}, 0.5, 0.5])
+def generate(self, previous):
+    values = [0.5, 0.5] if self.dimension == 3 else np.random.rand(self.dimension - 1)
+    return np.array([{DT}, *values])
+mdrnn.DummyMDRNN.generate = generate
 from impsy.impsy import main
 main()
 """
@@ -75,9 +78,21 @@ class Impsy:
     """Running IMPSY with its input and its output."""
 
     def __init__(
-        self, python: str, mode: str, to: tuple[str, int] | None = None, port: int = 0
+        self,
+        python: str,
+        mode: str,
+        to: tuple[str, int] | None = None,
+        port: int = 0,
+        *,
+        dimension: int = 3,
+        model: str = "none",
+        more: str = "",
     ) -> None:
-        """Start IMPSY; it plays to an address, by default to the socket of `receive`."""
+        """Start IMPSY; it plays to an address, by default to the socket of `receive`.
+
+        model is the file of its model, instead of the stub; more are further sections of its
+        file.
+        """
         self.folder = tempfile.TemporaryDirectory()
         port = port or free_port()
         self.out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -90,10 +105,10 @@ class Impsy:
         (folder / "config.toml").write_text(
             "log_input = true\nlog_predictions = true\nverbose = false\n"
             f'[interaction]\nmode = "{mode}"\nthreshold = 0.5\ninput_thru = false\n'
-            '[model]\ndimension = 3\nfile = "none"\nsize = "s"\nsigmatemp = 0.01\npitemp = 1\n'
-            "timescale = 1\n"
+            f'[model]\ndimension = {dimension}\nfile = "{model}"\nsize = "s"\n'
+            "sigmatemp = 0.01\npitemp = 1\ntimescale = 1\n"
             f'[osc]\nserver_ip = "127.0.0.1"\nserver_port = {port}\nclient_ip = "127.0.0.1"\n'
-            f"client_port = {(to or self.out.getsockname())[1]}\n"
+            f"client_port = {(to or self.out.getsockname())[1]}\n{more}"
         )
         self.began = time.perf_counter()
         self.process = subprocess.Popen(
@@ -104,10 +119,10 @@ class Impsy:
             env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"},
         )
 
-    def send(self, x: float, y: float) -> float:
-        """Send a touch to IMPSY; return the time."""
+    def send(self, *values: float) -> float:
+        """Send the values of an event to IMPSY; return the time."""
         at = time.perf_counter()
-        self.input.sendto(osc.encode("/interface", "ff", x, y), self.address)
+        self.input.sendto(osc.encode("/interface", "f" * len(values), *values), self.address)
         return at
 
     def receive(self) -> float:
@@ -133,9 +148,13 @@ class Impsy:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def close(self) -> None:
+    def end(self) -> None:
+        """End IMPSY; its folder stays until `close`."""
         self.process.terminate()
         self.process.wait()
+
+    def close(self) -> None:
+        self.end()
         self.folder.cleanup()
 
 

@@ -5,7 +5,9 @@ each knob's, by the kernel's time stamps), fader (a human's finger goes through 
 a second, 60 touches a second, and turns a knob without and with smoothing: the largest step
 of the knob as a share of its range, and how often values come), midi (the osc part at JACK:
 from the touch's messages to each knob's, by the frames at the receiver, which hears in
-periods: jackd2, JACK-Client).
+periods: jackd2, JACK-Client), instrument (a jam of 8 knobs with robojam's own model, which a
+scripted player turns: how late the machine's events are, how long the answer to a silence
+takes, and the intervals between events against their dt).
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from _output import argument_parser, print_and_save
 
 from robojam.bench import percentile
@@ -29,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 FEATURES = (
     "x", "y", "speed", "acceleration", "direction", "curvature", "stroke-length", "pressure",
 )  # fmt: skip
+PARTS = ("osc", "fader", "midi", "instrument")
 #: Seconds at the beginning that are left out: the engine's compiler runs beside it.
 BEGINNING = 8.0
 #: Touches a second of the fader, and its ways through the surface.
@@ -71,6 +75,37 @@ def measure_osc(seconds: float) -> dict[str, Any]:
             elif message.address.startswith("/knob/") and touched:
                 delays.append(message.at - touched)
     return {"touches": touches} | of_delays(delays)
+
+
+def measure_instrument(seconds: float, knobs: int = 8) -> dict[str, Any]:
+    """Return how punctual a jam of an instrument with knobs is."""
+    from robojam.training.knob_performances import performance
+
+    hands, threshold = np.random.default_rng(1), 0.5
+    errors: list[float] = []
+    events = 0
+    with engine("--knobs", str(knobs), "--seed", "1", "--response", "4") as e:
+        list(e.messages(time.perf_counter() + BEGINNING))
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            due = time.perf_counter()
+            for *values, dt in performance(hands, knobs, 3.0):
+                due += min(float(dt), threshold / 2)
+                list(e.messages(due))
+                time.sleep(max(0.0, due - time.perf_counter()))
+                last = e.send("/robojam/knobs", "f" * knobs, *map(float, values))
+            answer = [m for m in e.messages(last + threshold + 4.5) if m.args]
+            events += len(answer)
+            errors += [b.at - a.at - b.args[0] for a, b in pairwise(answer)]
+            # The first event is due its dt after the silence.
+            errors += [m.at - last - threshold - m.args[0] for m in answer[:1]]
+        late = e.status()["late_ms_p99"]
+    return {
+        "events": events,
+        "late_ms_p99": round(late, 3),
+        "interval_error_p50_ms": round(1000 * percentile(list(map(abs, errors)), 0.5), 3),
+        "interval_error_p99_ms": round(1000 * percentile(list(map(abs, errors)), 0.99), 3),
+    }
 
 
 def measure_fader(smooth: float) -> dict[str, Any]:
@@ -142,7 +177,7 @@ def main() -> None:
     """Measure the parts, and print a table and the figures as JSON."""
     parser = argument_parser(__doc__ or "")
     parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--only", nargs="+", choices=("osc", "fader", "midi"), default=())
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=())
     parser.add_argument("--period", type=int, default=64, help="frames of JACK's period")
     args = parser.parse_args()
     os.chdir(Path(__file__).resolve().parents[1])
@@ -150,6 +185,7 @@ def main() -> None:
         "osc": lambda: measure_osc(args.seconds),
         "fader": lambda: [measure_fader(smooth) for smooth in (0.0, SMOOTH)],
         "midi": lambda: measure_midi(args.seconds, args.period),
+        "instrument": lambda: measure_instrument(args.seconds),
     }
     figures = {name: part() for name, part in parts.items() if name in (args.only or parts)}
     for name, result in figures.items():

@@ -23,6 +23,7 @@ import platform
 import shlex
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,9 @@ def main() -> None:
     parser.add_argument("--seeds", metavar="N", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--data", type=Path, default=Path("../shared/corpus"))
     parser.add_argument("--to", type=Path, default=RESULTS, help="file of the results")
+    parser.add_argument(
+        "--ray", metavar="ADDRESS", help="run on a cluster: HOST:PORT, or local"
+    )
     parser.add_argument("--list", action="store_true", help="only list the variants")
     parser.add_argument("--table", action="store_true", help="only print the table")
     args = parser.parse_args()
@@ -218,36 +222,67 @@ def main() -> None:
     if args.table:
         print(table(read_results(args.to)))
         return
-    one_thread()
-    torch.set_num_threads(1)
     corpus, held_out = (
         clean(read(args.data / f"microjam_{part}.npz")) for part in ("train", "val")
     )
+    runs, made = [], set(map(key, read_results(args.to)))
     for name in args.only:
         variant = VARIANTS[name]
         for seed in args.seeds[:1] if variant.deterministic else args.seeds:
             passes = 0.0 if variant.deterministic else args.passes * variant.share
             identity = {"variant": name, "seed": seed, "passes": passes, "base": base()}
             identity["units"] = None if variant.reference else args.units
-            if key(identity) in map(key, read_results(args.to)):
-                continue
-            # A score_every beyond the last step means one scoring, at the end.
-            options = {"passes": passes, "seed": seed, "score_every": 1 << 30}
-            settings = TrainingSettings(**{"units": args.units} | variant.settings | options)
-            figures = run(variant, corpus, held_out, settings)
-            conditions = {
-                "load": round(os.getloadavg()[0], 1),
-                "machine": f"one of {os.cpu_count()} cores, {platform.machine()}",
-                "versions": f"robojam {__version__}, torch {torch.__version__}, "
-                f"Python {platform.python_version()}",
-                "command": f"python benchmarks/models.py --only {shlex.quote(name)} "
-                f"--seeds {seed} --passes {args.passes:g} --units {args.units}",
-            }
-            line = {**identity, **figures, **conditions}
-            with args.to.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-            nats = line["joint"] if line["joint"] is not None else line["xydt"]
-            print(f"{name:28}{seed:3}{nats:10.3f}{line['seconds']:8.0f} s", flush=True)
+            if key(identity) not in made:
+                runs.append((identity, args.passes, args.units))
+    for line in _run_all(runs, corpus, held_out, args.ray):
+        with args.to.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        nats = line["joint"] if line["joint"] is not None else line["xydt"]
+        print(
+            f"{line['variant']:28}{line['seed']:3}{nats:10.3f}{line['seconds']:8.0f} s",
+            flush=True,
+        )
+
+
+def make_line(
+    corpus: Corpus, held_out: Corpus, identity: dict[str, Any], passes: float, units: int
+) -> dict[str, Any]:
+    """Do a run; return its line of the results."""
+    one_thread()
+    torch.set_num_threads(1)
+    name, seed = identity["variant"], identity["seed"]
+    # A score_every beyond the last step means one scoring, at the end.
+    options = {"passes": identity["passes"], "seed": seed, "score_every": 1 << 30}
+    settings = TrainingSettings(**{"units": units} | VARIANTS[name].settings | options)
+    figures = run(VARIANTS[name], corpus, held_out, settings)
+    conditions = {
+        "load": round(os.getloadavg()[0], 1),
+        "machine": f"one of {os.cpu_count()} cores, {platform.machine()}",
+        "versions": f"robojam {__version__}, torch {torch.__version__}, "
+        f"Python {platform.python_version()}",
+        "command": f"python benchmarks/models.py --only {shlex.quote(name)} "
+        f"--seeds {seed} --passes {passes:g} --units {units}",
+    }
+    return {**identity, **figures, **conditions}
+
+
+def _run_all(
+    runs: list[tuple[dict[str, Any], float, int]],
+    corpus: Corpus,
+    held_out: Corpus,
+    address: str | None,
+) -> Iterator[dict[str, Any]]:
+    """Yield the line of each run: one after the other, or as they end on a cluster."""
+    if address is None:
+        for each in runs:
+            yield make_line(corpus, held_out, *each)
+        return
+    from robojam.cluster.connect import connected
+    from robojam.cluster.tasks import run_tasks
+
+    with connected(address, folder=Path(__file__).parent) as cluster:
+        for _, line in run_tasks(cluster, make_line, runs, shared=[corpus, held_out]):
+            yield line
 
 
 if __name__ == "__main__":

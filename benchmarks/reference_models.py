@@ -21,7 +21,7 @@ from robojam.mixture import Covariance, MixtureLayer
 from robojam.model.event import touch_event
 from robojam.model.features import LOG_EPSILON, MAX_SPEED, MIN_DURATION
 from robojam.training.batches import WindowSampler, cut_windows, group_batches
-from robojam.training.trainer import TrainingSettings, schedule
+from robojam.training.trainer import TrainingSettings, has_bfloat16, schedule
 
 Floats = np.ndarray[Any, np.dtype[Any]]
 
@@ -206,7 +206,9 @@ class _Net(nn.Module):
     def forward(self, heard: Tensor, scored: Tensor) -> Tensor:
         """Return the log density of events [B, T, ≥ 3] from the second on, where scored."""
         values = heard[..., :3] * self.scale
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.training):
+        with torch.autocast(
+            "cpu", torch.bfloat16, enabled=self.training and has_bfloat16("cpu")
+        ):
             states, _ = self.rnn(values[:, :-1])
         states, values = states.float()[scored], values[:, 1:][scored]
         density = states.new_full((len(states),), 3 * math.log(self.scale))

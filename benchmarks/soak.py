@@ -46,6 +46,12 @@ class CountingEndpoint:
     def is_own(self, _: tuple[str, int]) -> bool:
         return False
 
+    def is_here(self, _: str) -> bool:
+        return True
+
+    def advance(self, _: float) -> float:
+        return math.inf
+
     def open_destination(self, *_: object, **__: object) -> CountingEndpoint:
         return self
 

@@ -21,17 +21,20 @@ from typing import Any
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 
+import numpy as np
 import pygame
 from _captured_jam import CapturedJam, Packets, capture, lively, performances
 
 from robojam.model.file import find
 from robojam.model.file import read as read_model
 from robojam.sessions.session import read
+from robojam.training.knob_performances import performance
+from robojam.window.client.mapped_knobs import MappedKnob, MappedKnobs
 from robojam.window.client.setup import EngineSetup
 from robojam.window.client.state import WindowState
 from robojam.window.recordings.library import RecordingsPanel
 from robojam.window.recordings.playback import RecordingPlayback
-from robojam.window.view import setup_panel
+from robojam.window.view import knobs_panel, setup_panel
 from robojam.window.view.panels import panel_of
 from robojam.window.view.scene import Scene
 from robojam.wire.osc import decode
@@ -39,6 +42,8 @@ from robojam.wire.osc import decode
 DOCS = Path(__file__).parents[1] / "docs"
 #: Times in the jam, in seconds, at which the human plays and the machine answers.
 CALL, ANSWER = 4.2, 8.6
+#: Knobs of the instrument in the picture of one.
+KNOBS = 8
 #: Seconds from a stroke that comes back to its picture.
 AFTER_MOTIF = 1.2
 #: Example devices and ports for the pictures, in the place of this machine's.
@@ -50,17 +55,28 @@ SETUP = EngineSetup(
     ports={"midi-in": ("LinnStrument",), "osc-out": ("127.0.0.1:5006",)},
     available={"midi-in": ("LinnStrument",)}, voices=1, model="touch.safetensors",
 )  # fmt: skip
+KNOBS_MAPPED = MappedKnobs(
+    (
+        MappedKnob("cutoff", "cc 43", "y", "machine", 110, 20, 74),
+        MappedKnob("drive", "cc14 12", "speed", "machine", 0, 16383, 5220),
+        MappedKnob("tone", "osc /fx/tone", "x", "machine", 36, 84, 67),
+        MappedKnob("space", "osc /fx/room", "density", "humans", 0, 1, 0.82),
+        MappedKnob("pan", "cc 10", "direction", "all", 0, 127, 80),
+    ),
+    ("calm", "bright", "wild"),
+)
 Size = tuple[int, int]
 
 
-def captured(folder: Path, calls: Sequence[Any], *options: str) -> Packets:
+def captured(folder: Path, calls: Sequence[Any], *options: str, knobs: bool = False) -> Packets:
     """Return the packets of a jam, which is played unless it has been before."""
     path = folder / "packets.pickle"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(pickle.dumps(capture(folder, list(calls), *options)))
-    packets: Packets = pickle.loads(path.read_bytes())
-    return packets
+        packets = capture(folder, list(calls), *options, knobs=knobs)
+        path.write_bytes(pickle.dumps(packets))
+    jam: Packets = pickle.loads(path.read_bytes())
+    return jam
 
 
 def is_motif(packet: bytes) -> bool:
@@ -99,7 +115,10 @@ def shot(
     state = jam.state
     if problems:
         state.ports.problems.update(problems)
-    panel = setup_panel.panel_of(state, 0) or panel_of(
+    state.mapped_knobs = KNOBS_MAPPED
+    state.texts["amount"] = "drive=0.4"
+    panel = setup_panel.panel_of(state, 0) or knobs_panel.panel_of(state)
+    panel = panel or panel_of(
         state, entries=recordings.entries, page=0, playback=playback, full=False, busy=False
     )
     for _ in range(2):  # the second time with the size of the open panel known
@@ -155,6 +174,7 @@ def main() -> None:
         ("controls", ANSWER, {"panel": "controls"}),
         ("keys", ANSWER, {"panel": "help"}),
         ("dials", ANSWER, {"panel": "help", "help_page": 1}),
+        ("map", ANSWER, {"panel": "map"}),
         ("devices", 0.9, {"panel": "setup"}),
         ("ports", ANSWER, {"problems": PROBLEMS}),
         ("sessions", 16.0, {"panel": "sessions"}),
@@ -166,6 +186,10 @@ def main() -> None:
         ("table", ANSWER, {"quarter_turns": 2, "size": (960, 600)}),
     ):
         shot(packets, name, t, recordings=recordings, **options)  # type: ignore[arg-type]
+    hands = np.random.default_rng(5)
+    turns = [performance(hands, KNOBS, 4.0) for _ in range(2)]
+    turned = captured(folder / "knobs", turns, *seed, "--knobs", str(KNOBS), knobs=True)
+    shot(turned, "knobs", turned[-1][0] - 2.0, recordings=recordings)
     returned = max(t for t, packet in recalling if is_motif(packet))
     shot(recalling, "motif", returned + AFTER_MOTIF, recordings=recordings)
     animation(packets, 1.0, 9.5)

@@ -11,9 +11,10 @@ It knows these forms, in .npz, .npy and pickles of Python 2 and 3:
 
   - drawings as sketch-rnn stores them: train, valid and test, each an array of arrays (n, 3)
     of dx, dy, pen lifted. They become train_strokes, train_lengths and so on.
-  - IMPSY's data sets: perfs, an array of arrays (n, 3) of dt, x, y
+  - IMPSY's data sets: perfs, an array of arrays (n, 3) of dt, x, y; or of another number of
+    values, which are those of knobs, and become knobs and lengths
   - touches: a list or an array of arrays (n, 3) of x, y, dt, or (n, 4) of x, y, dt, moving.
-    These and IMPSY's become touches and lengths.
+    These and IMPSY's of x and y become touches and lengths.
 
 --kind says which it is where the file does not tell.
 """
@@ -51,6 +52,11 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _no_bytes() -> bytes:
+    """Make what Python 3 pickles for Python 2 in the place of no bytes."""
+    return b""
+
+
 _ARRAY = np.zeros(1)
 #: Functions that a pickle may call, by module (numpy has renamed some of its own) and its name.
 _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
@@ -58,6 +64,7 @@ _ALLOWED: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "dtype"): np.dtype,
     ("collections", "OrderedDict"): OrderedDict,
     ("_codecs", "encode"): _encode,
+    ("__builtin__", "bytes"): _no_bytes,
 }
 for _package in ("numpy.core", "numpy._core"):
     _ALLOWED[f"{_package}.multiarray", "_reconstruct"] = _ARRAY.__reduce_ex__(2)[0]
@@ -180,8 +187,11 @@ def convert(path: Path, to: Path, *, kind: str | None = None) -> str:
             written[f"{split}_lengths"] = np.array([len(a) for a in found], np.int32)
     else:
         found = [array for part in contents.values() for array in part]
-        rows = _join(found, 3 if chosen == "impsy" else found[0].shape[1]).astype(np.float32)
-        written["touches"] = rows[:, [1, 2, 0]] if chosen == "impsy" else rows
+        width = found[0].shape[1]
+        rows = _join(found, width).astype(np.float32)
+        if chosen == "impsy":
+            rows = np.roll(rows, -1, axis=1)  # dt comes first
+        written["touches" if chosen != "impsy" or width == 3 else "knobs"] = rows
         written["lengths"] = np.array([len(a) for a in found], np.int32)
     np.savez_compressed(to, **written)
     counts = [

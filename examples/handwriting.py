@@ -53,9 +53,10 @@ from _writers import (
 from torch import Tensor, nn
 from torch.nn import functional
 
-from robojam.corpus.corpus import STROKE, TOUCH, CorpusError
+from robojam.corpus.corpus import STROKE, CorpusError
 from robojam.corpus.formats import read
 from robojam.mixture import Mixture, MixtureLayer
+from robojam.model.event import TOUCH
 
 #: Words that no model has learnt, from a musician's vocabulary: read by the reader.
 WORDS = (

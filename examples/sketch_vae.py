@@ -443,7 +443,7 @@ def load(path: Path) -> SketchVAE:
 
 
 def read_drawings(path: Path, *, most: int | None = None) -> tuple[Drawings, Drawings]:
-    """Return the drawings of a file to learn from, at most so many, and the held-out ones."""
+    """Return the drawings of a file to learn from, at most `most`, and the held-out ones."""
     if not path.is_file():
         raise InputError(f"there is no file {path}; give the path of a stroke-3 .npz file")
     try:

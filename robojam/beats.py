@@ -126,7 +126,7 @@ class Grid:
 
 @lru_cache(maxsize=128)
 def quantum_lines(quantum: str, beats_per_bar: int) -> Grid | None:
-    """Return the lines of a quantum, of QUANTA, in bars of so many beats; None for off."""
+    """Return the lines of a quantum, of QUANTA, in bars of that length; None for off."""
     length = _QUANTA.get(quantum)
     if length is None:
         return None

@@ -232,6 +232,51 @@ def _parse_port(text: str, _current: str = "") -> str:
     return "" if port.lower() == "none" else port
 
 
+#: Most knobs that have an amount, as many as there are, and letters of a name of one.
+_MAX_AMOUNTS, _MAX_KNOB_NAME = 64, 40
+_AMOUNTS: Final = "KNOB=AMOUNT,… with amounts from 0 to 1, or none"
+
+
+def amounts_of(text: str) -> dict[str, float]:
+    """Return the amounts of knobs in KNOB=AMOUNT,… by their names, which have no =.
+
+    Raises ValueError.
+    """
+    if not text:
+        return {}
+    name, *rest = text.split("=")
+    amounts: dict[str, float] = {}
+    for part in rest:
+        number, _, following = part.partition(",")
+        try:
+            amounts[name.strip()] = float(number)
+        except ValueError:
+            raise ValueError(f"{number!r:.60} is no amount; allowed: {_AMOUNTS}") from None
+        name = following
+    if name.strip():
+        raise ValueError(f"{text!r:.60} has no amount; allowed: {_AMOUNTS}")
+    return amounts
+
+
+def parse_amounts(text: str, current: str) -> str:
+    """Return the amounts in force with those of a text; "none" is 1 for all of them.
+
+    Raises ValueError.
+    """
+    if text.strip().lower() in ("", "none"):
+        return ""
+    amounts = amounts_of(current) | amounts_of(text)
+    for name, amount in amounts.items():
+        if not 0 <= amount <= 1:
+            raise ValueError(f"{amount:g} of {name!r:.60}; allowed: {_AMOUNTS}")
+        if not name or not name.isprintable() or len(name) > _MAX_KNOB_NAME:
+            raise ValueError(f"{name!r:.60} is no name of a knob; allowed: {_AMOUNTS}")
+    changed = [f"{name}={amount:g}" for name, amount in amounts.items() if amount != 1]
+    if len(changed) > _MAX_AMOUNTS:
+        raise ValueError(f"amounts of {len(changed)} knobs; allowed: {_MAX_AMOUNTS}")
+    return ",".join(changed)
+
+
 _INSTRUMENTS = ", ".join(music.INSTRUMENTS)
 _FROM_MODEL = "as the model's file recommends"
 _SWITCH: Final[dict[str, Any]] = {"low": 0, "high": 1, "allowed": "0 or 1"}
@@ -344,6 +389,10 @@ class Settings:
         0.0, 0, 1,
         metavar="PLACE", sound=True, midi_range=(0.0, 1.0),
         dial=Dial("morph", 0, 1, 0.05))
+    amount: str = _text(
+        "how far mapped knobs go from the low end of their ranges to the high one: 1, as "
+        "without an amount, is all the way, 0 not at all", "", parse_amounts,
+        metavar="KNOB=AMOUNT,…", default_text="none", sound=True, allowed=_AMOUNTS)
     metronome: float = _number(
         "loudness of a click at each beat of the clock", 0.0, 0, 1,
         metavar="VOLUME", sound=True, midi_range=(0.0, 1.0),

@@ -50,7 +50,7 @@ def network_of(host: str) -> str:
 def host_of(source: str) -> str | None:
     """Return the host of a source, as robojam.engine.senders names it; None for MIDI."""
     kind, _, rest = source.partition(":")
-    if kind == "midi":
+    if kind in ("midi", "serial"):
         return None
     if kind not in ("tuio", "web"):
         return source

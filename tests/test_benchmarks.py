@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.engine import MODEL
 from support.models import TOUCHES, corpus
 
 from robojam.training import trainer as training
@@ -44,6 +45,16 @@ def test_program_starts_and_shows_its_help(path):
     result = subprocess.run([sys.executable, path, "--help"], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert f"benchmarks/{path.name}" in result.stdout
+
+
+@pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
+def test_hours_on_a_simulated_clock_lose_no_touch(tmp_path):
+    path = tmp_path / "soak.json"
+    command = [sys.executable, BENCHMARKS / "soak.py", "--hours", "0.01", "--json", path]
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+    figures = json.loads(path.read_text())
+    assert figures["touches played"] > 50
+    assert figures["lost"] == 0
 
 
 def test_latency_parts_times_functions_that_exist():

@@ -12,6 +12,7 @@ from support.engine import OUT, DrivenEngine
 from support.players import RandomPlayer
 
 from robojam.config.load import OptionsError, resolve
+from robojam.config.map_table import parse_map
 from robojam.config.options import BY_NAME, OPTIONS
 from robojam.controls import (
     CONTROLS,
@@ -22,7 +23,9 @@ from robojam.controls import (
     Kind,
     RefusedError,
     Settings,
+    amounts_of,
     check_recorded,
+    parse_amounts,
     parse_mode,
     validate_control,
 )
@@ -53,6 +56,7 @@ def another(row: ControlSpec) -> float | int | str:
         "clock": "midi:Drum machine",
         "clock_out": "Drum machine",
         "scene": "dark",
+        "amount": "a=0.5",
     }
     return texts.get(row.name) or row.words[-1]
 
@@ -148,7 +152,8 @@ def in_status(engine: DrivenEngine, row: ControlSpec) -> float | int | str:
 
 @EVERY_SETTING
 def test_setting_is_in_the_status_sent_to_monitors_and_recorded(row, tmp_path):
-    engine = DrivenEngine(tmp_path, RandomPlayer())
+    knobs = parse_map({"out": {"a": {"target": "osc /a", "source": "x"}}})
+    engine = DrivenEngine(tmp_path, RandomPlayer(), map=knobs)
     engine.send("/robojam/subscribe", "i", 4001)
     assert row.name in {message.name for message in engine.take() if message.to != OUT}
     assert in_status(engine, row) == row.default
@@ -250,3 +255,36 @@ def test_mode_is_parsed_from_robojam_s_and_from_impsy_s_names():
 
 def test_option_has_a_description_what_is_allowed_and_a_default():
     assert all(option.about and option.allowed and option.default_text for option in OPTIONS)
+
+
+NAMES = st.text(
+    st.characters(exclude_categories=["C", "Z"], exclude_characters="="), min_size=1
+)
+AMOUNTS = st.dictionaries(NAMES.map(lambda name: name[:40]), st.floats(0, 1), max_size=8)
+
+
+@given(AMOUNTS, AMOUNTS)
+def test_amounts_are_added_to_those_in_force_and_those_of_1_are_left_out(one, other):
+    def written(amounts):
+        return ",".join(f"{name}={amount:g}" for name, amount in amounts.items()) or "none"
+
+    merged = one | other if other else {}
+    expected = {k: float(f"{v:g}") for k, v in merged.items() if float(f"{v:g}") != 1}
+    result = parse_amounts(written(other), parse_amounts(written(one), ""))
+    assert amounts_of(result) == expected
+    assert parse_amounts(result or "none", result) == result
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a", "a=", "=1", "a=1.5", "a=-1", "a=nan", "a=1,b", "a\nb=1", f"{'a' * 41}=1", "a=x"],
+)
+def test_amounts_that_are_none_are_refused(text):
+    with pytest.raises(ValueError, match="allowed: KNOB=AMOUNT"):
+        parse_amounts(text, "")
+
+
+def test_amounts_of_more_knobs_than_there_may_be_are_refused():
+    text = ",".join(f"{number}=0.5" for number in range(65))
+    with pytest.raises(ValueError, match="allowed: 64"):
+        parse_amounts(text, "")

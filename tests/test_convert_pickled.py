@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from support.commands import run
 
-from robojam.corpus.corpus import STROKE, TOUCH, CorpusError
+from robojam.corpus.corpus import STROKE, CorpusError
 from robojam.corpus.formats import read
+from robojam.model.event import TOUCH, knob_columns
 
 ROOT = Path(__file__).parents[1]
 RNG = np.random.default_rng(0)
@@ -173,3 +174,18 @@ def test_kanji_example_refuses_a_pickled_corpus_in_one_message(tmp_path):
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
     assert "train_strokes=…, train_lengths=…" in result.stderr
+
+
+@pytest.mark.parametrize("values", [1, 3, 8])
+def test_impsy_data_set_of_another_dimension_becomes_knobs(values, tmp_path):
+    parts = [RNG.random((n, values + 1)) for n in (12, 15)]
+    path = tmp_path / "impsy.npz"
+    np.savez_compressed(path, perfs=ragged(parts))
+    result = converted(path)
+    assert (result.returncode, result.stderr) == (0, "")
+    found = read(tmp_path / "to.npz")
+    assert found.columns == knob_columns(values)
+    assert found.lengths.tolist() == [12, 15]
+    rows = np.concatenate(parts).astype(np.float32)
+    np.testing.assert_array_equal(found.events[:, :-2], rows[:, 1:])
+    np.testing.assert_array_equal(found.events[:, -2], rows[:, 0])

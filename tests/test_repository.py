@@ -236,7 +236,7 @@ def test_page_names_files_and_modules_that_exist(page: Path):
         if not (ROOT / name).exists() and not (page.parent / name).exists()
     ]
     modules = set(re.findall(r"\brobojam(?:\.[a-z_]+)+", text))
-    files = "conf log pd scd service toml".split()
+    files = "conf log pd scd service toml yaml".split()
     modules -= {f"robojam.{suffix}" for suffix in files}
     missing += [name for name in sorted(modules) if not names_something(name)]
     assert not missing

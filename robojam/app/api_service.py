@@ -9,17 +9,19 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from robojam.config.addresses import format_address, is_loopback
 from robojam.system.child_process import termination_signals
 from robojam.web import limits
-from robojam.web.answerer import LostError
+from robojam.web.answerer import Answerer, LostError
 from robojam.web.certificate import Certificate, server_context
 from robojam.web.port import WebError, best_address
 
 #: Seconds that requests have to be answered after a signal to end.
 _PATIENCE: Final = 10.0
+#: Seconds between two looks at whether what plays is there.
+_WATCH: Final = 1.0
 #: Most processes that are started by themselves.
 _MOST: Final = 16
 
@@ -49,15 +51,36 @@ def available_cores() -> int:
     return min(cores or 1, _MOST)
 
 
-def run(service: Service, on_up: Callable[[str], None]) -> None:
+class Playing(Answerer, Protocol):
+    """Answerer that begins when it is first asked for its models, and can be ended."""
+
+    async def close(self) -> None:
+        """End what plays."""
+
+    def check(self) -> None:
+        """Raise LostError where nothing will ever play again. It may take seconds."""
+
+
+def run(
+    service: Service, on_up: Callable[[str], None], answerer: Playing | None = None
+) -> None:
     """Serve until a signal asks for the end; on_up is called with what to print when it is up.
 
-    Raises WebError.
+    answerer plays; None stands for processes of this machine. Raises WebError.
     """
-    asyncio.run(_run(service, on_up))
+    asyncio.run(_run(service, on_up, answerer))
 
 
-async def _run(service: Service, on_up: Callable[[str], None]) -> None:
+async def _watch(answerer: Playing) -> None:
+    """Return never; raises LostError."""
+    while True:
+        await asyncio.sleep(_WATCH)
+        await asyncio.to_thread(answerer.check)
+
+
+async def _run(
+    service: Service, on_up: Callable[[str], None], answerer: Playing | None
+) -> None:
     from robojam.web.api import Api
     from robojam.web.api_server import ApiServer
     from robojam.web.workers import Workers
@@ -68,34 +91,42 @@ async def _run(service: Service, on_up: Callable[[str], None]) -> None:
             loop.add_signal_handler(number, ended.set)
         if os.name == "nt":
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
-    workers = Workers(service.models, processes=service.processes, rows=limits.ROWS)
+    if answerer is None:
+        answerer = Workers(service.models, processes=service.processes, rows=limits.ROWS)
     server = ApiServer(
-        Api(workers, sampling=service.sampling, origins=service.origins), token=service.token
+        Api(answerer, sampling=service.sampling, origins=service.origins), token=service.token
     )
     host, port = service.address
     try:
         try:
-            starting = asyncio.create_task(workers.models())
+            starting = asyncio.ensure_future(answerer.models())
             ending = asyncio.create_task(ended.wait())
-            await asyncio.wait((starting, ending), return_when=asyncio.FIRST_COMPLETED)
+            watching = asyncio.create_task(_watch(answerer))
+            either = (starting, ending, watching)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not starting.done():
                 starting.cancel()
+                if watching.done():
+                    watching.result()
                 return
             starting.result()
             secure = None
             if (certificate := service.certificate) is not None:
                 secure = server_context(certificate.path, certificate.key_path)
             port = await server.listen([host] if host else ["0.0.0.0", "::"], port, secure)
-        except LostError as error:
-            raise WebError(str(error)) from error
         except OSError as error:
             where = format_address(host or "0.0.0.0", port)
             raise WebError(f"nothing can be served at {where}: {error.strerror}") from error
         on_up(_describe(service, host, port))
-        await ended.wait()
+        await asyncio.wait((watching, ending), return_when=asyncio.FIRST_COMPLETED)
+        if watching.done():
+            watching.result()
+        watching.cancel()
         await server.close(_PATIENCE)
+    except LostError as error:
+        raise WebError(str(error)) from error
     finally:
-        await workers.close()
+        await answerer.close()
 
 
 def _describe(service: Service, host: str, port: int) -> str:

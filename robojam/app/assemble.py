@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typing import Any, Final
 import msgspec
 
 from robojam.app import resume
+from robojam.app.follow import Follower, Lead
 from robojam.config import roles
 from robojam.config.addresses import (
     LEARN,
@@ -31,9 +33,10 @@ from robojam.config.addresses import (
     parse_pad,
     parse_tuio,
     parse_web,
+    parse_websocket,
 )
 from robojam.config.load import OptionsError, recorded, resolve
-from robojam.config.map_table import osc_input_knobs, without_output
+from robojam.config.map_table import Map, for_instrument, osc_input_knobs, without_output
 from robojam.config.networks import Network, parse_network
 from robojam.config.options import Options
 from robojam.controls import SETTINGS
@@ -47,7 +50,7 @@ from robojam.jam.protocols import Player
 from robojam.model import file as model_file
 from robojam.model.file import ModelFileError
 from robojam.player.devices import DeviceError, choose_device, has_torch, may_have
-from robojam.player.player import ModelPlayer
+from robojam.player.player import ModelPlayer, check_shape
 from robojam.ports import discovery, udp
 from robojam.ports.clock_port import ClockError, ClockPorts
 from robojam.ports.interface import InputPort
@@ -56,6 +59,9 @@ from robojam.ports.listener import Listener
 from robojam.ports.midi import MidiPorts
 from robojam.ports.midi_client import MidiError
 from robojam.ports.osc_out import make_outputs, tuio_source
+from robojam.ports.serial_link import SerialError
+from robojam.ports.serial_ports import SerialPorts, serial_names
+from robojam.ports.thru import Thru
 from robojam.ports.tuio_in import TuioInput
 from robojam.ports.udp import PortError
 from robojam.sessions.playback import Playback, settings_of
@@ -67,8 +73,10 @@ from robojam.system.log_queue import logging_to, make_handlers, print_line
 from robojam.system.priority import raise_priority
 from robojam.system.service_manager import ServiceNotifier
 from robojam.system.shell import printable, shell_quoted
+from robojam.touch import KNOB_NAMES
 from robojam.web import certificate
 from robojam.web import port as web_port
+from robojam.web.midi_port import NAME, MidiSocketPort
 from robojam.web.port import WebError, WebPort
 from robojam.wire.dialects import OscReader
 from robojam.wire.echo import EchoDetector
@@ -82,6 +90,10 @@ log = logging.getLogger("robojam")
 _AXES: Final = {"x": "right", "-x": "left", "y": "down", "-y": "up"}
 #: Seconds that a replay waits for its MIDI ports, so that none of its touches is missed.
 _MIDI_WAIT: Final = 3.0
+#: Seconds after which an engine that goes on for another one looks for a faster player.
+_SETTLED: Final = 2.0
+#: Seconds until the ports of an engine that has ended must be free.
+_FREED: Final = 5.0
 #: Collections of what is young before one of everything, which takes tens of milliseconds where
 #: many voices play. Hardly anything needs it: there are few cycles of references.
 _FULL_COLLECTION: Final = 1000
@@ -99,7 +111,9 @@ def _assembling() -> Iterator[None]:
     """Raise AssemblyError for the errors of a model, a device or a port."""
     try:
         yield
-    except (ModelFileError, DeviceError, PortError, MidiError, WebError, ClockError) as error:
+    except (
+        ModelFileError, DeviceError, PortError, MidiError, SerialError, WebError, ClockError,
+    ) as error:  # fmt: skip
         raise AssemblyError(str(error)) from error
 
 
@@ -130,7 +144,8 @@ class Assembly:
     ready is the line that says where it listens and plays to. warnings name what was asked
     for and is missing, one line each. speed_up is called when the engine listens; it returns
     at once, and the engine is offered a faster player later, if there is one. again: it
-    follows an engine that died, and plays on without what is missing now.
+    follows an engine that died, and plays on without what is missing now. lead: it goes on for
+    an engine that it has followed.
     """
 
     engine: Engine
@@ -140,6 +155,7 @@ class Assembly:
     announced: bool = False
     speed_up: Callable[[], None] = lambda: None
     again: bool = False
+    lead: bool = False
 
     @property
     def address(self) -> tuple[str, int]:
@@ -174,7 +190,10 @@ class Assembly:
             self.engine.priority = raise_priority()
             on_ready()
             service.ready(self.ready)
-            self.speed_up()
+            if self.lead:  # which has no time for it now
+                threading.Timer(_SETTLED, self.speed_up).start()
+            else:
+                self.speed_up()
             loop.run(self.engine, service=service)
 
 
@@ -205,9 +224,10 @@ def prepare_jam(options: Options) -> tuple[Options, Callable[[str], str]]:
     AssemblyError.
     """
     options = with_roles(options)
+    with_map(options)
     with _assembling():
-        path = model_file.find(options.model)
-        model_file.read(path)
+        path = model_file.find(options.model, of_knobs=bool(options.knobs))
+        check_shape(model_file.read(path), options.knobs)
         usable = has_torch() and may_have(options.device)
         if options.device in ("cuda", "mps") and not usable:
             choose_device(options.device)  # its error names the devices of this machine
@@ -217,6 +237,8 @@ def prepare_jam(options: Options) -> tuple[Options, Callable[[str], str]]:
         ClockPorts(options.midi_in).check(options.settings().clock)
         if (pad := parse_web(options.web)) is not None:
             web_port.check(*pad, options.web_cert)
+        if parse_websocket(options.midi_websocket) is not None:
+            web_port.check_installed("--midi-websocket")
     listener.close()
     for handler in open_log(options):
         handler.close()
@@ -243,6 +265,11 @@ def prepare_jam(options: Options) -> tuple[Options, Callable[[str], str]]:
     return options, find
 
 
+def models_of(options: Options) -> Models:
+    """Return where the models of a jam are that is followed. Raises ModelFileError."""
+    return Models(resume.folders(options), device="cpu", knobs=options.knobs)
+
+
 def with_roles(options: Options) -> Options:
     """Return options with the file of roles read, and names of hosts looked up.
 
@@ -259,6 +286,15 @@ def with_roles(options: Options) -> Options:
     except ValueError as error:
         raise AssemblyError(str(error)) from error
     return msgspec.structs.replace(options, control=control, role_rules=rules)
+
+
+def with_map(options: Options) -> Options:
+    """Return options with the map of its instrument. Raises AssemblyError."""
+    try:
+        table = for_instrument(options.map, options.knobs)
+    except ValueError as error:
+        raise AssemblyError(f"map: {error}") from error
+    return msgspec.structs.replace(options, map=table)
 
 
 def _hosts_of(text: str) -> tuple[str, ...]:
@@ -279,44 +315,79 @@ def assemble(
     again: bool = False,
     recording: Path | None = None,
     only_cut: bool = False,
-) -> Assembly:
+    follower: Follower | None = None,
+    on_following: Callable[[str], None] = lambda _: None,
+) -> Assembly | None:
     """Make the engine of a live jam. Raises AssemblyError.
 
     again: the jam goes on after its engine died. What the options name and is not there any
     more is a warning, and does not end it. recording: that of a jam that is to go on;
-    only_cut: unless it has its end.
+    only_cut: unless it has its end. follower follows the engine that leads a jam: this returns
+    when that one is gone, with an engine that goes on where it was, or None where the jam has
+    ended; on_following is called when that is prepared.
     """
     model_loader.one_thread()
     warnings: list[str] = []
-    session = None
+    left = None
     if recording is not None:
         with _resuming(warnings, again=again):
-            session = resume.read_jam(recording, only_cut=again or only_cut)
-            if session is not None and not again:
-                options = resume.with_ports(options, session)
+            left = resume.read_jam(recording, warnings, only_cut=again or only_cut)
+            if left is not None and not again:
+                options = resume.with_ports(options, left.session)
+    if follower is not None:
+        options = follower.connect(options)
     options = with_roles(options)
+    if options.show:  # nobody is to find it who was not told
+        options = msgspec.structs.replace(options, announce=False)
     opening = again  # outputs whose names are not known now may be known later
+
+    def open_sound(now: Options) -> PortGroup:
+        outputs = tuple(sound) or tuple(_sound(now))
+        sound.clear()
+        return PortGroup(outputs)
 
     def report(error: Exception) -> None:
         warnings.append(f"{error}; going on without, and trying again")
 
+    reader = make_reader(options)
+    sound: list[SoundOutput] = []  # that of a twin, which is opened before it is needed
+    lead = None
     with _assembling():
-        listener = Listener(*parse_address(options.osc_in))
-        device = _device(options, warnings, again=again)
+        listener = None
+        if follower is None or not follower.is_here:
+            listener = Listener(*parse_address(options.osc_in))
+        device = "cpu" if follower else _device(options, warnings, again=again)
         resumed = None
-        if session is not None:
+        if follower is not None:
+            sound = _sound(options)
+            for output in sound:
+                output.advance(0.0)
+            models, path, loaded = _load_model(options, device, warnings, again=again)
+            _keep_waits_short()
+            raise_priority()
+            on_following(f"follows {format_address(*follower.leader)} with {path.name}")
+            lead = follower.run()
+            if lead.over:
+                return None
+            options, resumed = with_roles(lead.options), lead.resumed
+            if resumed is not None:
+                loaded, path = resumed.loaded, Path(resumed.loaded.info.model.file)
+        listener = _listen_after(listener, lead, options)
+        if left is not None:
             with _resuming(warnings, again=again):
-                models = Models(resume.folders(options), device=device)
+                knobs = left.session.knobs
+                models = Models(resume.folders(options), device=device, knobs=knobs)
                 patience = resume.PATIENCE if again else math.inf
                 options, resumed = resume.resume(
-                    session, options, models, warnings, patience=patience
+                    left, options, models, warnings, patience=patience
                 )
                 loaded, path = resumed.loaded, Path(resumed.loaded.info.model.file)
-        if resumed is None:
+        if resumed is None and lead is None:
             models, path, loaded = _load_model(options, device, warnings, again=again)
+        options = with_map(options)
         assert isinstance(loaded.player, ModelPlayer)
+        thru = Thru(lambda: engine, reader.echo, is_here=listener.is_here)
         recommended = loaded.player.file.description
-        reader = make_reader(options)
         setup = Setup(
             options,
             {
@@ -327,6 +398,7 @@ def assemble(
                             listener,
                             reader,
                             present=present.outputs,
+                            thru=thru,
                             on_unknown=report if opening else None,
                         ),
                         *make_osc_knobs(now, listener, on_unknown=report if opening else None),
@@ -335,7 +407,13 @@ def assemble(
                 "midi": lambda now, _: PortGroup(
                     ports := tuple(_midi_ports(now, reader.echo)), ports
                 ),
-                "sound": lambda now, _: PortGroup(tuple(_sound(now))),
+                "serial": lambda now, _: PortGroup(
+                    ports := tuple(_serial_ports(now, reader.echo, thru)), ports
+                ),
+                "websocket": lambda now, _: PortGroup(
+                    ports := tuple(_midi_sockets(now, reader.echo, warnings)), ports
+                ),
+                "sound": lambda now, _: open_sound(now),
                 "web": lambda now, _: PortGroup(
                     ports := tuple(
                         _web(now, lambda: engine, listener, models.folders, patient=again)
@@ -362,17 +440,27 @@ def assemble(
             clocks=ClockPorts(options.midi_in),
             reader=reader,
             resumed=resumed,
+            term=1 if lead is None else lead.term,
         )
+    if lead is not None:
+        before = None if lead.address is not None else lead.leader
+        engine.take_lead(lead.skip, before, lead.secret)
     announced = _can_announce(options, listener, warnings)
     _warn_of_itself(listener, warnings)
+    others = serial_names(options)
+    if options.midi_websocket != "none":
+        others.append(NAME)
     warnings += [
         f"the knob {name} of [map.out] is for a MIDI output, and none is there for it "
         "(--midi-out NAME; robojam ports shows them)"
-        for name in without_output(options.map, options.midi_out, options.midi)
+        for name in without_output(options.map, options.midi_out, options.midi, others=others)
+        if name not in KNOB_NAMES  # those that nobody asked for
     ]
     address, outputs = format_address(*listener.address), ", ".join(options.osc_out)
     ready = f"{READY}{address}, plays to {outputs}: {path.name} on {models.device}"
 
+    if lead is not None:
+        ready += f", goes on for {format_address(*lead.leader)}"
     if recording is not None and resumed is not None:
         ready += f", goes on from {recording.name}"
 
@@ -380,7 +468,32 @@ def assemble(
         engine.offer(compiled, partial(setattr, models, "compiled", True))
 
     speed_up = partial(models.load_compiled, path, options.voices, use_compiled)
-    return Assembly(engine, options, ready, tuple(warnings), announced, speed_up, again)
+    return Assembly(
+        engine, options, ready, tuple(warnings), announced, speed_up, again, lead is not None
+    )
+
+
+def _listen_after(listener: Listener | None, lead: Lead | None, options: Options) -> Listener:
+    """Return the listener of an engine; of a twin on the leader's machine at its address.
+
+    The system frees that while the leader ends. Raises PortError.
+    """
+    if listener is None:
+        address = parse_address(options.osc_in)
+        if lead is not None and lead.address is not None:
+            address = lead.address
+        until = time.monotonic() + _FREED
+        while listener is None:
+            try:
+                listener = Listener(*address)
+            except PortError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.001)
+    elif lead is not None:
+        while listener.receive() is not None:  # what came while another led
+            pass
+    return listener
 
 
 def _device(options: Options, warnings: list[str], *, again: bool) -> str:
@@ -402,14 +515,14 @@ def _load_model(
     Returns the folder of models and the model's path, too. Raises ModelFileError.
     """
     try:
-        path = model_file.find(options.model)
-        models = Models([path.parent], device=device)
+        path = model_file.find(options.model, of_knobs=bool(options.knobs))
+        models = Models([path.parent], device=device, knobs=options.knobs)
         return models, path, models.load_file(path, options.voices)
     except ModelFileError as error:
         if not again:
             raise
-        path = model_file.find(None)
-        models = Models([path.parent], device=device)
+        path = model_file.find(None, of_knobs=bool(options.knobs))
+        models = Models([path.parent], device=device, knobs=options.knobs)
         warnings.append(f"{error}; on with {path.name}")
         return models, path, models.load_file(path, options.voices)
 
@@ -487,6 +600,27 @@ def _midi_ports(
     return [MidiPorts(options, everyone=everyone, echo=echo)] if wanted else []
 
 
+def _serial_ports(options: Options, echo: EchoDetector, thru: Thru) -> list[SerialPorts]:
+    wanted = options.serial or options.serial_midi
+    return [SerialPorts(options, echo=echo, thru=thru)] if wanted else []
+
+
+def _midi_sockets(
+    options: Options, echo: EchoDetector, warnings: list[str]
+) -> list[MidiSocketPort]:
+    """Return the port of MIDI by WebSocket; none, and a warning, where it cannot be served."""
+    address = parse_websocket(options.midi_websocket)
+    if address is None:
+        return []
+    web_port.check_installed("--midi-websocket")
+    try:
+        web_port.check(*address, option="--midi-websocket")
+    except WebError as error:
+        warnings.append(f"{error}; going on without it")
+        return []
+    return [MidiSocketPort(options, echo=echo)]
+
+
 def _web(
     options: Options,
     engine: Callable[[], Engine],
@@ -500,7 +634,8 @@ def _web(
     def print_when_up(line: str) -> None:  # not on the loop's thread: a terminal may be slow
         threading.Thread(target=print_line, args=(line, sys.stdout), daemon=True).start()
 
-    address = parse_web(options.web)
+    gateway = web_port.gateway()
+    address = parse_web(options.web) if gateway is None else ("127.0.0.1", 0)
     if address is not None:
         yield WebPort(
             address,
@@ -515,6 +650,7 @@ def _web(
             models=models,
             on_up=print_when_up,
             patient=patient,
+            gateway=gateway,
         )
 
 
@@ -539,11 +675,13 @@ def assemble_replay(
     try:
         settings = settings_of(session)
         sounding = {n: getattr(settings, n) for n, row in SETTINGS.items() if row.sound}
-        options = resolve({**sounding, **given, "record": False}, None)
+        options = resolve({**sounding, **given, "knobs": session.knobs, "record": False}, None)
+        options = msgspec.structs.replace(options, map=_map_of(header))
     except OptionsError as error:
         raise AssemblyError(str(error)) from error
     except ValueError as error:
         raise AssemblyError(f"{session.path}, {error}") from error
+    options = with_map(options)
     settings.pause = 0
     players = session.summary().touches
     for name in who:
@@ -558,6 +696,7 @@ def assemble_replay(
         reader = make_reader(options)
         listener = Listener(*parse_address(options.osc_in))
         outputs = make_outputs(options, listener, reader, everyone=True)
+        outputs += make_osc_knobs(options, listener)
         midi = _midi_ports(options, reader.echo, everyone=True)
         engine: Engine = Engine(
             options,
@@ -576,6 +715,20 @@ def assemble_replay(
     address, to = format_address(*listener.address), ", ".join(options.osc_out)
     ready = f"{READY}{address}, replays {name} to {to}"
     return Assembly(engine, options, ready)
+
+
+def _map_of(header: Header) -> Map:
+    """Return the knobs out of a recording, but for those that are sent to a host of its own.
+
+    Whoever made it might name any. Raises OptionsError.
+    """
+    table: Map = recorded(header.options, "map")
+    out = {n: row for n, row in table.out.items() if row.parsed_target.is_midi or not row.port}
+    scene = {
+        name: {knob: row for knob, row in rows.items() if knob in out}
+        for name, rows in table.scene.items()
+    }
+    return Map(out=out, scene=scene)
 
 
 def regenerate_session(
@@ -599,8 +752,9 @@ def regenerate_session(
         wanted = ModelRef(file_name(reference["file"]), str(reference.get("sha256", "")))
         found = models.find_recorded(wanted)
         loaded = model_loader.load(
-            found, device=models.device, voices=voices, compiled=models.compiled
-        )
+            found, device=models.device, voices=voices, compiled=models.compiled,
+            knobs=session.knobs,
+        )  # fmt: skip
         compare(f"model {wanted.file}", wanted.sha256, loaded.info.model.sha256)
         return loaded.player
 
@@ -611,9 +765,9 @@ def regenerate_session(
             # A path in a recording is not opened: whoever made it might name any file.
             path = None if model is None else model_file.find(model)
             folders = [Path("models"), Path()] if path is None else [path.parent]
-            models = Models(folders, device=device)
+            models = Models(folders, device=device, knobs=session.knobs)
             path = path or models.find_recorded(header.model)
-            loaded = _load_as_recorded(path, header, device=device, voices=voices)
+            loaded = _load_as_recorded(path, session, device=device, voices=voices)
             models.compiled = is_compiled(loaded.info.build)
             events = tuple(regenerate(session, loaded.player, load))
     except (ValueError, TypeError) as error:
@@ -626,12 +780,15 @@ def regenerate_session(
     return Session(header, events), differences
 
 
-def _load_as_recorded(path: Path, header: Header, *, device: str, voices: int) -> LoadedPlayer:
+def _load_as_recorded(
+    path: Path, session: Session, *, device: str, voices: int
+) -> LoadedPlayer:
     """Load a model with the kind of steps that a recording was made with, if they are here."""
-    if is_compiled(header.build) and device == "cpu":
+    load = partial(model_loader.load, path, device=device, voices=voices, knobs=session.knobs)
+    if is_compiled(session.header.build) and device == "cpu":
         with suppress(ImportError):  # its build will differ, and that is said
-            return model_loader.load(path, device=device, voices=voices, compiled=True)
-    return model_loader.load(path, device=device, voices=voices)
+            return load(compiled=True)
+    return load()
 
 
 def _describe_model(model: ModelRef) -> str:

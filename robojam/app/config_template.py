@@ -30,7 +30,11 @@ _LISTS: Final = {
     "midi_in": ("LinnStrument", "Foot/pedal"),
     "midi_out": ("Surge", "Minilogue/scale"),
     "touchosc": ("/1/xy", "/2/xy"),
+    "allow_origin": ("https://example.org", "null"),
+    "serial": ("/dev/ttyACM0@115200", "COM3"),
+    "serial_midi": ("/dev/ttyAMA0", "COM4"),
     "control": ("192.168.0.23", "10.0.0.0/24"),
+    "show_allow": ("pause", "volume"),
 }
 #: Examples for the options that are tables. They end the file, as TOML requires.
 _TABLES: Final = {
@@ -118,10 +122,17 @@ def _audio_outputs() -> list[str]:
     return [device.name for device in devices()]
 
 
+def _serial_ports() -> list[str]:
+    from robojam.ports.serial_link import devices
+
+    return [f"{name} ({description})" for name, description in devices()]
+
+
 _SEARCHES: Final[dict[str, Callable[[], list[str]]]] = {
     "model": _models,
     "device": _devices,
     "midi-in": lambda: _midi_ports("in"),
     "midi-out": lambda: _midi_ports("out"),
+    "serial": _serial_ports,
     "sound-out": _audio_outputs,
 }

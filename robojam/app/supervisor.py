@@ -16,11 +16,11 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -246,8 +246,11 @@ def jam(options: Options, *, look: Look, find: Callable[[str], str]) -> int:
     Without a display the engine plays alone, and a line of output says so. find turns the
     name of a model into a value of --model. Returns the exit status.
     """
-    address = parse_address(options.osc_in)
-    supervisor = Supervisor(ControlMonitor(reachable_here(address), options, find=find))
+    address, calls = parse_address(options.osc_in), CallQueue()
+    # The pages in browsers come back with the token that they have.
+    env = {TOKEN: secrets.token_urlsafe(12)}
+    monitor = ControlMonitor(reachable_here(address), options, find=find)
+    supervisor = Supervisor([EngineProgram(monitor, calls.put, env=env)], calls)
     if has_display():
         supervisor.open_window(address, look)
     else:
@@ -255,108 +258,188 @@ def jam(options: Options, *, look: Look, find: Callable[[str], str]) -> int:
     return supervisor.run()
 
 
-class Supervisor:
-    """The engine and the window of one jam as child processes."""
+#: Starts an engine: from its command, its environment, and where its output goes.
+Launch = Callable[[Sequence[str], Mapping[str, str], int | None], ChildProcess]
 
-    def __init__(self, monitor: ControlMonitor) -> None:
-        """End the jam on a termination signal from now on; `run` begins it."""
-        self._monitor = monitor
+
+def launch_engine(
+    command: Sequence[str], env: Mapping[str, str], stdout: int | None
+) -> ChildProcess:
+    """Start an engine. Raises OSError."""
+    return ChildProcess("robojam", *command, stdout=stdout, env=env)
+
+
+class EngineProgram:
+    """The engine of one jam as a child process, which is started again when it dies.
+
+    It goes on from its recording then, with the options in force. status is its exit status
+    once it is not started again; None before.
+    """
+
+    def __init__(
+        self,
+        monitor: ControlMonitor,
+        call: Callable[[Callable[[], None]], None],
+        *,
+        env: Mapping[str, str],
+        name: str = "the engine",
+        arguments: Sequence[str] = (),
+        stays: bool = False,
+        launch: Launch = launch_engine,
+        began: float | None = None,
+    ) -> None:
+        """Start the engine at the first call of `advance`.
+
+        call makes a call on the thread of `advance`. env is added to the environment, and
+        arguments are added to the command at its first start. stays: it is started again also
+        where it was asked to end, and after a wait where it has died too often; what it
+        prints is not shown. launch starts the process. Recordings that
+        were written before `began` (s, of the clock; None: now) are of other jams.
+        """
+        self.monitor, self.status = monitor, None
+        self._call, self._name, self._stays = call, name, stays
+        self._launch = launch
+        self._env, self._arguments = os.environ | env, list(arguments)
         self._engine: ChildProcess | None = None
-        self._window: WindowProgram | None = None
         self._deaths = _Deaths()
-        # The pages in browsers come back with the token that they have.
-        self._env = os.environ | {TOKEN: secrets.token_urlsafe(12)}
-        self._began, self._resumed_at = time.time(), -math.inf
+        self._began = time.time() if began is None else began
+        self._resumed_at = -math.inf
         self._again = False  # an engine has died
         self._start_at = -math.inf  # when the engine is to be started; infinity: it runs
-        self._status: int | None = None  # exit status; None while the jam goes on
-        self._calls = CallQueue()
-        signal.set_wakeup_fd(self._calls.wake_fd, warn_on_full_buffer=False)
-        for number in termination_signals():
-            signal.signal(number, self._on_signal)
+        self._ends = False
 
-    def _on_signal(self, *_: object) -> None:
-        self._status = 0
+    status: int | None
 
-    def open_window(self, engine: tuple[str, int], look: Look) -> None:
-        """Open the window; closing it ends the jam."""
+    def advance(self, now: float) -> float:
+        """Start the engine when it is time; return the seconds until the next call."""
+        if now >= self._start_at:
+            self._start()
+        return min(self.monitor.renew(now), self._start_at - now)
 
-        def end() -> None:
-            self._status = 0
+    def end(self, patience: float) -> None:
+        """End the engine, for good; kill it after `patience` seconds."""
+        self._ends = True
+        if self._engine is not None:
+            self._engine.end(patience, terminate=True)
 
-        self._window = WindowProgram(
-            engine, look, ends="jam", on_close=lambda: self._calls.put(end)
-        )
-
-    def run(self) -> int:
-        """Keep the engine running until the jam ends; return the exit status."""
-        try:
-            with selectors.DefaultSelector() as selector:
-                selector.register(self._monitor, selectors.EVENT_READ)
-                selector.register(self._calls, selectors.EVENT_READ)
-                while self._status is None:
-                    now = time.monotonic()
-                    if now >= self._start_at:
-                        self._start_engine()
-                    selector.select(min(self._monitor.renew(now), self._start_at - now))
-                    self._calls.drain()
-                    self._monitor.receive()
-        finally:
-            signal.set_wakeup_fd(-1)
-            if self._window is not None:
-                self._window.close()
-            if self._engine is not None:
-                self._engine.end(_PATIENCE, terminate=True)
-        return self._status or 0
-
-    def _start_engine(self) -> None:
+    def _start(self) -> None:
         self._start_at = math.inf
-        options = msgspec.json.encode(self._monitor.options_to_go_on()).decode()
-        more = ["--again"] if self._again else []
+        options = msgspec.json.encode(self.monitor.options_to_go_on()).decode()
+        more = ["--again"] if self._again else self._arguments
         if (recording := self._recording()) is not None:
             more += ["--resume", str(recording)]
             self._resumed_at = time.monotonic()
         engine = None
         try:
-            engine = ChildProcess(
-                "robojam", "serve", "--options", options, *more, "--until-eof",
-                env=self._env,
-            )  # fmt: skip
-            engine.on_exit(lambda status: self._calls.put(lambda: self._engine_ended(status)))
+            engine = self._launch(
+                ["serve", "--options", options, *more, "--until-eof"],
+                self._env,
+                subprocess.DEVNULL if self._stays else None,
+            )
+            engine.on_exit(lambda status: self._call(lambda: self._ended(status)))
         except (OSError, RuntimeError) as error:  # no process or thread more just now
             if engine is not None:
                 engine.kill()
-            self._start_again(f"the engine could not be started ({error})", _RETRY)
+            self._start_again(f"{self._name} could not be started ({error})", _RETRY)
             return
         self._engine = engine
-        self._monitor.restart()
+        self.monitor.restart()
 
     def _recording(self) -> Path | None:
         """Return the recording of an engine that died; None where nothing is to go on.
 
         An engine that dies soon after it went on may do so because of what is in there.
         """
-        options = self._monitor.options
+        options = self.monitor.options
         soon = time.monotonic() - self._resumed_at < _SOON
         if not self._again or not options.record or soon:
             return None
         return newest(Path(options.sessions), self._began)
 
-    def _engine_ended(self, status: int) -> None:
-        if self._status is not None:
+    def _ended(self, status: int) -> None:
+        if self._ends:
             return
-        if status == 0 or (status == _REFUSED and not self._again):
-            self._status = status  # it was asked to end, or an option is wrong
+        if (status == 0 and not self._stays) or (status == _REFUSED and not self._again):
+            self.status = status  # it was asked to end, or an option is wrong
         else:
-            self._start_again("the engine died", _RETRY if status == _REFUSED else 0.0)
+            wait = _RETRY if status == _REFUSED else 0.0
+            self._start_again(f"{self._name} {'died' if status else 'has ended'}", wait)
 
     def _start_again(self, why: str, wait: float) -> None:
         if self._deaths.too_many():
-            _warn(f"{why} {_MOST_DEATHS} times in a row; giving up")
-            self._status = 1
-            return
-        _warn(f"{why}; starting it again")
+            if not self._stays:
+                _warn(f"{why} {_MOST_DEATHS} times in a row; giving up")
+                self.status = 1
+                return
+            why, wait = f"{why} {_MOST_DEATHS} times in a row", _WITHIN
+        _warn(f"{why}; starting it again" + (f" in {wait:.0f} s" if wait > _RETRY else ""))
         self._again, self._start_at = True, time.monotonic() + wait
+
+
+class Beside(Protocol):
+    """Program beside engines, which is ended after them."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+class Supervisor:
+    """The programs of one jam, or of the jams of one host, as child processes."""
+
+    def __init__(self, engines: Sequence[EngineProgram], calls: CallQueue) -> None:
+        """End on a termination signal from now on; `run` begins. calls are of the engines."""
+        self._engines, self._calls = engines, calls
+        self._beside: list[Beside] = []
+        self._status: int | None = None  # exit status; None while the jam goes on
+        signal.set_wakeup_fd(self._calls.wake_fd, warn_on_full_buffer=False)
+        for number in termination_signals():
+            signal.signal(number, lambda *_: self.end(0))
+
+    def end(self, status: int) -> None:
+        """End with an exit status."""
+        self._status = status
+
+    def add(self, program: Beside) -> None:
+        """End a program, too, when all ends."""
+        self._beside.append(program)
+
+    def open_window(self, engine: tuple[str, int], look: Look) -> None:
+        """Open the window; closing it ends the jam."""
+        self.add(
+            WindowProgram(
+                engine, look, ends="jam", on_close=lambda: self._calls.put(lambda: self.end(0))
+            )
+        )
+
+    def run(self) -> int:
+        """Keep the engines running until the end; return the exit status."""
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._calls, selectors.EVENT_READ)
+                for engine in self._engines:
+                    selector.register(engine.monitor, selectors.EVENT_READ, engine.monitor)
+                while self._status is None:
+                    now = time.monotonic()
+                    ready = selector.select(min(each.advance(now) for each in self._engines))
+                    self._calls.drain()
+                    for key, _ in ready:
+                        if key.data is not None:
+                            key.data.receive()
+                    ended = [each.status for each in self._engines if each.status is not None]
+                    if ended and self._status is None:
+                        self._status = ended[0]
+        finally:
+            signal.set_wakeup_fd(-1)
+            for program in self._beside:
+                program.close()
+            ending = [
+                threading.Thread(target=each.end, args=(_PATIENCE,)) for each in self._engines
+            ]
+            for thread in ending:
+                thread.start()
+            for thread in ending:
+                thread.join()
+        return self._status or 0
 
 
 def _warn(text: str) -> None:

@@ -26,8 +26,11 @@ from robojam.sound.device import PERIOD_MS, PERIODS, capture_device, stderr_sile
 _RATE, _KEPT = 48_000, 4.0
 #: Seconds in which a tap must be heard, and in which the input must be quiet before it.
 _HEARD, _QUIET = 1.0, 0.3
-#: A tap is heard where the input is so many times as loud as before it, and at least so loud.
+#: A tap is heard where the input is this many times as loud as before it, and at least this
+#: loud.
 _LOUDER, _LEAST = 8.0, 0.003
+#: Seconds after which what is sent to a port that has just been opened comes back.
+_CONNECTED = 0.5
 #: Name of the MIDI port that robojam makes where none is named.
 _VIRTUAL: Final = "robojam loopback"
 
@@ -141,10 +144,11 @@ def midi(
     with engine(*options) as e:
         port = _open_input(binding, midi_in or _VIRTUAL)
         binding.listen(port, receive)
+        heard = time.perf_counter() + _CONNECTED  # what had landed before could not come back
         sent = [
             message.at
-            for message in e.messages(time.perf_counter() + 2.0 * landings)
-            if message.address == "/robojam/ai/down"
+            for message in e.messages(heard + 2.0 * landings)
+            if message.address == "/robojam/ai/down" and message.at > heard
         ][:landings]
         port.close_port()
     later = [

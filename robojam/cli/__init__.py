@@ -25,6 +25,7 @@ __all__ = ["COMMANDS", "main"]
 COMMANDS: Final = {
     "jam": ("play", "play with the machine in a window"),
     "serve": ("play", "run the engine alone"),
+    "host": ("host", "host many jams behind one address, played in browsers"),
     "window": ("play", "open a window on an engine that runs already"),
     "web": ("web", "serve continuations to other programs by HTTP"),
     "replay": ("replay", "play a recorded jam again"),
@@ -47,7 +48,7 @@ COMMANDS: Final = {
 #: Commands that import numpy, whose library for linear algebra ends the program where it finds
 #: no memory, and the memory in bytes below which it does.
 _NEED_NUMPY: Final = frozenset(
-    "jam serve web replay export generate corpus train evaluate bench".split()
+    "jam serve host web replay export generate corpus train evaluate bench".split()
 )
 _LEAST_MEMORY: Final = 180_000_000
 #: Texts of the errors of an import when there is no memory.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
 import click
 
-from robojam.cli.output import fail
+from robojam.cli.output import fail, warn
 from robojam.config.addresses import WEB_PORT
 from robojam.config.load import OptionsError, resolve
 from robojam.config.options import BY_NAME, OPTIONS, Option, Options
@@ -139,7 +139,20 @@ _UNITS_TEXT: Final = (
 #: Declares the parameter units: a Units, or None.
 units_option: Final = option("--units UNITS", _UNITS_TEXT, units)
 json_option: Final = option("--json", "print JSON, for programs", field="as_json")
+#: Declares the parameter ray: an address, or None.
+ray_option: Final = option(
+    "--ray ADDRESS",
+    "work on a cluster of Ray: HOST:PORT of its head, or local, which is this machine's cores",
+)
 _STRICT: Final = "refuse a recorded jam with a damaged line (default: leave the line out)"
+#: Declares the parameter knobs, a switch, of a command that reads performances.
+knobs_option: Final = option(
+    "--knobs", "read performances of knobs: logs of two or three values are of knobs, too"
+)
+#: Declares the parameter pressure, a switch, of a command that reads performances.
+pressure_option: Final = option(
+    "--pressure", "read touches with their pressure; performances without one are left out"
+)
 #: Declares the parameter strict of a command that reads recorded jams.
 strict_option: Final = option("--strict", _STRICT)
 
@@ -202,6 +215,7 @@ def _jam_option(row: Option, value_type: Any = None) -> Declaration:
 def load_options(given: Mapping[str, Any], config: str | None = None) -> Options:
     """Return the options of a jam from what `jam_options` has read, or exit with an error."""
     try:
-        return resolve({n: v for n, v in given.items() if v not in (None, ())}, config)
+        chosen = {n: v for n, v in given.items() if v not in (None, ())}
+        return resolve(chosen, config, warn=warn)
     except OptionsError as error:
         fail(error)

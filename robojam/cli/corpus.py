@@ -15,9 +15,11 @@ import click
 from robojam.cli.arguments import (
     Command,
     json_option,
+    knobs_option,
     option,
     output_file,
     paths_argument,
+    pressure_option,
     strict_option,
     units_option,
 )
@@ -34,9 +36,13 @@ if TYPE_CHECKING:
 @option("--machine", "read what the machine played in sessions and logs, not the humans")
 @units_option
 @strict_option
+@knobs_option
+@pressure_option
 @json_option
 def corpus(*, paths: tuple[Path, ...], to: Path | None, **given: Any) -> int:
     """Show what is in performances from any program; --to joins and cleans them."""
+    if given["knobs"] and given["pressure"]:
+        fail("--pressure is of touches: without --knobs")
     if to is not None:
         keep_data([to], paths)
     try:  # clean rows wait in a file beside --to: they need not fit into memory
@@ -56,6 +62,8 @@ def _describe(
     machine: bool,
     units: Units | None,
     strict: bool,
+    knobs: bool,
+    pressure: bool,
     as_json: bool,
 ) -> int:
     """Print what is in the files; write them to one file, over the temporary file rows.
@@ -77,7 +85,13 @@ def _describe(
     for path in data:
         try:
             for corpus in read_all(
-                [path], machine=machine, units=units, strict=strict, on_error=refuse
+                [path],
+                machine=machine,
+                units=units,
+                strict=strict,
+                knobs=knobs,
+                pressure=pressure,
+                on_error=refuse,
             ):
                 try:
                     corpora.append(clean(corpus, into=rows))
@@ -122,13 +136,14 @@ def _lines(summary: dict[str, Any], corpora: list[Corpus]) -> Iterator[str]:
         yield from (f"    {note}" for note in corpus.notes)
     if "all" not in summary:
         return
-    total = summary["all"]
+    total, of_knobs = summary["all"], "knobs" in summary["all"]
+    what = _what(total)
     yield ""
     yield f"in all         {_counts(total)}"
     several = total["performances"] > 1
     if several:
         low, first, half, third, high = total["quartiles"]["touches"]
-        quarters = f"half have {first:,.0f} to {third:,.0f} touches, the middle one {half:,.0f}"
+        quarters = f"half have {first:,.0f} to {third:,.0f} {what}, the middle one {half:,.0f}"
         yield f"a performance  {quarters}; {low:,.0f} to {high:,.0f} in all"
     if "seconds" not in total:
         return
@@ -138,9 +153,12 @@ def _lines(summary: dict[str, Any], corpora: list[Corpus]) -> Iterator[str]:
         yield f"               {quarters}; {low} to {high} in all"
     share = 100 * total["landings"] / total["touches"]
     origin = "as they were recorded"
-    if total["inferred"]:
+    if of_knobs:
+        yield f"pauses         {share:.1f} % of the events come after a pause"
+    elif total["inferred"]:
         origin = f"of {total['inferred']:,} touches inferred: 92 of 100 landings are found so"
-    yield f"phases         {share:.1f} % of the touches are landings; {origin}"
+    if not of_knobs:
+        yield f"phases         {share:.1f} % of the touches are landings; {origin}"
     screens = [
         (f"1/{n} ({count})" if n != "0" else f"none to be seen ({count})")
         for n, count in list(total["screens"].items())[:8]
@@ -158,4 +176,9 @@ def _counts(summary: dict[str, Any]) -> str:
     seconds = summary.get("seconds")
     length = "" if seconds is None else f", {duration(seconds)} of playing"
     performances = count_performances(summary["performances"])
-    return f"{performances}, {summary['touches']:,} touches{length}"
+    knobs = f" of {count} knob{'s' * (count > 1)}" if (count := summary.get("knobs")) else ""
+    return f"{performances}{knobs}, {summary['touches']:,} {_what(summary)}{length}"
+
+
+def _what(summary: dict[str, Any]) -> str:
+    return "events" if "knobs" in summary else "touches"

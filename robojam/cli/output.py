@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from robojam.system.shell import printable
@@ -37,6 +38,23 @@ def keep_data(outputs: Iterable[Path], data: Iterable[Path]) -> None:
         for output in existing:
             if path.is_file() and path.samefile(output):
                 fail(f"{output} is among the data and would be replaced: name another file")
+
+
+@contextmanager
+def shown_progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show on the terminal how many parts of some work have ended: (ended, of them)."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+
+        def show(ended: int, total: int) -> None:
+            bar.update(task, completed=ended, total=total)
+
+        yield show
 
 
 def leave_out(error: object) -> None:

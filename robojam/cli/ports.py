@@ -38,6 +38,7 @@ def ports(*, as_json: bool, no_network: bool) -> int:
         "addresses": _addresses,
         "osc": _osc_addresses,
         "midi": _midi_ports,
+        "serial": _serial_ports,
         "audio": _audio_devices,
         "compute": _compute_devices,
     }
@@ -104,6 +105,16 @@ def _midi_ports() -> dict[str, list[str]]:
     from robojam.ports.midi_client import list_ports
 
     return list_ports()
+
+
+def _serial_ports() -> list[dict[str, str]]:
+    from robojam.ports.serial_link import devices
+    from robojam.system.install import missing_package
+
+    try:
+        return [{"name": name, "about": about} for name, about in devices()]
+    except ModuleNotFoundError as error:
+        raise ImportError(missing_package("a serial port", error.name) or error) from error
 
 
 def _audio_devices() -> list[dict[str, str]]:
@@ -177,6 +188,12 @@ def _commands_to_type(report: dict[str, Any]) -> list[dict[str, str]]:
         for name in report["midi"].get(direction, ())[:2]:
             port_text = shell_quoted(port_option(name))
             add(f"--midi-{direction} {port_text}", f"{verb} {shell_quoted(name)}")
+    # A port of a PC without a plug has no description.
+    devices = [item for item in _items(report.get("serial")) if item["about"] != "n/a"]
+    for device in devices[:2]:
+        add(
+            f"--serial {shell_quoted(device['name'])}", "exchange values with a microcontroller"
+        )
     return commands
 
 
@@ -205,6 +222,7 @@ def _print_report(report: dict[str, Any]) -> None:
         ("addresses", "this machine", lambda host: (host, ""), "no network"),
         ("osc", "OSC", lambda item: (item["address"], f"{item['for']}: {_use(item)}"), ""),
         ("midi", "MIDI", lambda item: item[::-1], "no port"),
+        ("serial", "serial", lambda item: (item["name"], item["about"]), "no port"),
         ("audio", "audio", lambda item: (item["name"], item["api"]), "no device"),
         ("compute", "compute", lambda item: (item["device"], item["name"]), ""),
         ("network", "on the network", lambda item: (item["address"], item["name"]),

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from robojam.sessions.library import LibraryEntry
 
 _FORMATS = "file to write: .csv (MicroJam), .html, .mid, .npz, .png or .wav"
-_STYLE = f"MIDI style of a .mid: {', '.join(PRESETS)}, or the jam's own (default: mpe)"
+_STYLES = ", ".join(name for name, style in PRESETS.items() if style.kind != "map")
+_STYLE = f"MIDI style of a .mid: {_STYLES}, or the jam's own (default: mpe)"
 _WHO = "only this player: human, ai, human2, …; can be repeated (default: all)"
 
 

@@ -20,10 +20,12 @@ from robojam.cli.arguments import (
     PATH,
     SEED,
     Command,
+    knobs_option,
     option,
     output_file,
     paths_argument,
     positive_number,
+    pressure_option,
     strict_option,
     units,
     whole_number,
@@ -74,6 +76,8 @@ class TrainArguments:
     machine: bool
     units: Units | None
     strict: bool
+    knobs: bool
+    pressure: bool
     licence: str
     picture: Path | None
     tensorboard: Path | None
@@ -112,6 +116,9 @@ def _units_or_width(value: str) -> Units | float:
 @option("--machine", "train on what the machine played in recorded jams")
 @option("--units UNITS", _UNITS, _units_or_width)
 @strict_option
+@knobs_option
+@pressure_option
+@option("--fewer", "with --knobs: rigs of fewer knobs may play the model, the others at 0.5")
 @option("--licence TEXT", "note on the licence, kept in the model file", default="")
 @option("--picture FILE.png", "picture of the run (default: beside MODEL)", output_file)
 @option("--tensorboard FOLDER", "folder for TensorBoard, which shows the run", PATH)
@@ -123,6 +130,8 @@ def train(**given: Any) -> int:
     names = {field.name for field in fields(TrainArguments)}
     arguments = {name: value for name, value in given.items() if name in names}
     settings = {n: v for n, v in given.items() if n not in names and v is not None}
+    if not settings["fewer"]:
+        del settings["fewer"]
     if width is not None:
         settings["units"] = width  # the name of the setting
     chosen = TrainArguments(**arguments, settings=settings)
@@ -234,20 +243,36 @@ class _Run:
 
 def _prepare(chosen: TrainArguments) -> _Run:
     """Read the data and make a run over it. Raises ValueError, also as CorpusError."""
-    from robojam.corpus.corpus import clean, join
+    from robojam.corpus.corpus import clean, describe_columns, fitting, join
     from robojam.corpus.formats import read_all
     from robojam.corpus.split import split
+    from robojam.model.event import PRESSED, count_knobs
     from robojam.model.file import DataFile, find, read
     from robojam.model.mdrnn import load
     from robojam.training import finetune
     from robojam.training.trainer import SIZES, Trainer, TrainingSettings
 
+    file = read(find(chosen.start)) if chosen.start else None
+    columns = () if file is None else file.event.columns
+    knobs = chosen.knobs or "fewer" in chosen.settings or count_knobs(columns) > 0
+    pressure = chosen.pressure or columns == PRESSED
+    if knobs and pressure:
+        raise ValueError("--pressure is of touches: without --knobs and --fewer")
     read_corpora = partial(
-        read_all, units=chosen.units, strict=chosen.strict, on_error=leave_out
+        read_all,
+        units=chosen.units,
+        strict=chosen.strict,
+        knobs=knobs,
+        pressure=pressure,
+        on_error=leave_out,
     )
     corpora = [clean(c) for c in read_corpora(chosen.paths, machine=chosen.machine)]
     validation = [clean(c) for c in read_corpora(chosen.val)]
     notes = corpus_notes([*corpora, *validation])
+    if file is not None:
+        corpora, validation = (
+            [fitting(corpus, file.event) for corpus in part] for part in (corpora, validation)
+        )
     data = join(corpora)
     if validation:
         held_out = join(validation)
@@ -256,7 +281,6 @@ def _prepare(chosen: TrainArguments) -> _Run:
             data, held_out = split(data, every=10)
         except ValueError as error:
             raise ValueError("; ".join([str(error), *notes])) from error
-    file = read(find(chosen.start)) if chosen.start else None
     if chosen.resume:
         trainer, metadata = _resume(chosen, data, held_out, file)
         return _Run(trainer, metadata, notes, file)
@@ -272,6 +296,7 @@ def _prepare(chosen: TrainArguments) -> _Run:
         return _Run(Trainer(data, held_out, settings), metadata, notes)
     refused = [f"--{n}" for n in ("units", "layers", "components", "hidden") if n in given]
     refused += ["--size"] if chosen.size else []
+    refused += ["--fewer"] if "fewer" in given else []
     if refused:
         raise ValueError(f"--from: the sizes are that model's, without {', '.join(refused)}")
     start, description = load(file.path)
@@ -280,7 +305,8 @@ def _prepare(chosen: TrainArguments) -> _Run:
     metadata |= {"temperature": description.temperature, "spread": description.spread}
     settings = finetune.fine_tuning_settings(start, given, events=len(data.events))
     if data.columns != start.event.columns:
-        raise ValueError(f"{file.path} and {data.name} are of different kinds")
+        held, of_model = map(describe_columns, (data.columns, start.event.columns))
+        raise ValueError(f"{data.name} holds {held}, and {file.path} is over {of_model}")
     event = finetune.add_lattices(start, data)
     known = {n for n, _ in start.event.lattices}
     new = [f"{n:,}" for n, _ in event.lattices if n not in known]
@@ -344,14 +370,15 @@ def _add_matcher(run: _Run, to: Path) -> None:
 
     Raises OSError.
     """
-    from robojam.corpus.corpus import TOUCH
+    from robojam.model.event import TOUCH
     from robojam.model.file import read, write_with_matcher
     from robojam.training import matcher
 
     corpus = run.trainer.corpus
-    if corpus.columns != TOUCH:
+    if corpus.columns[: len(TOUCH)] != TOUCH:
         return
-    fitted = matcher.fit(read(to), list(corpus.performances()))
+    performances = [part[:, : len(TOUCH)] for part in corpus.performances()]
+    fitted = matcher.fit(read(to), performances)
     if fitted is None and run.start is not None:
         fitted = run.start.matcher
     if fitted is None:
@@ -362,8 +389,9 @@ def _add_matcher(run: _Run, to: Path) -> None:
 
 def _fit_matcher_only(chosen: TrainArguments) -> int:
     """Fit the matcher of a model that exists, and write it into its file."""
-    from robojam.corpus.corpus import TOUCH, clean, join
+    from robojam.corpus.corpus import clean, join
     from robojam.corpus.formats import read_all
+    from robojam.model.event import PRESSED, TOUCH
     from robojam.model.file import find, read, write_with_matcher
     from robojam.training import matcher
 
@@ -371,7 +399,7 @@ def _fit_matcher_only(chosen: TrainArguments) -> int:
         chosen.settings, chosen.val, chosen.start, chosen.resume, chosen.size, chosen.threads,
         chosen.licence, chosen.picture, chosen.tensorboard,
     )  # fmt: skip
-    if any(of_training):
+    if any(of_training) or chosen.knobs or chosen.pressure:
         fail("--matcher-only takes DATA and --to, and no options of training")
     try:
         file = read(find(str(chosen.to)))
@@ -381,7 +409,7 @@ def _fit_matcher_only(chosen: TrainArguments) -> int:
         data = join(corpora)
     except ValueError as error:
         fail(error)
-    if data.columns != TOUCH or file.event.columns != TOUCH:
+    if data.columns != TOUCH or file.event.columns not in (TOUCH, PRESSED):
         fail(f"{file.path} and {data.name}: a matcher is of touches")
     for note in corpus_notes(corpora):
         print(note)

@@ -6,18 +6,31 @@ import re
 import secrets
 import signal
 import sys
-from typing import Any, Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from robojam.cli.arguments import Command, option, sampling_options, whole_number
+from robojam.cli.arguments import (
+    Command,
+    option,
+    ray_option,
+    sampling_options,
+    whole_number,
+)
 from robojam.cli.output import fail
 from robojam.config.addresses import WEB_PORT, is_loopback, parse_web
 from robojam.system.child_process import termination_signals
 from robojam.system.log_queue import print_line
 
+if TYPE_CHECKING:
+    from robojam.app.api_service import Service
+
 _ADDRESS: Final = f"127.0.0.1:{WEB_PORT}"
-_PROCESSES: Final = "processes that play at the same time (default: one for each core)"
+_PROCESSES: Final = (
+    "processes that play at the same time (default: one for each core; with --ray as many as "
+    "there is work for, up to that)"
+)
 _TOKEN: Final = (
     "token that requests need (default: $ROBOJAM_WEB_TOKEN; none at a loopback address; "
     "elsewhere one that is drawn and printed)"
@@ -45,6 +58,7 @@ _ORIGIN: Final = (
 @option("--token TEXT", _TOKEN, envvar="ROBOJAM_WEB_TOKEN")
 @option("--no-token", "let everybody ask who can reach the address", field="is_open")
 @option("--allow-origin ORIGIN", _ORIGIN, field="origins", multiple=True)
+@ray_option
 @sampling_options
 def web(
     *,
@@ -56,6 +70,7 @@ def web(
     token: str | None,
     is_open: bool,
     origins: tuple[str, ...],
+    ray: str | None,
     **given: float | None,
 ) -> int:
     """Serve continuations to other programs by HTTP."""
@@ -96,8 +111,34 @@ def web(
         sampling=sampling,
         certificate=None if certificate is None else load(certificate),
     )
+
+    def on_up(line: str) -> None:
+        print_line(line, sys.stdout)
+
     try:
-        api_service.run(service, lambda line: print_line(line, sys.stdout))
+        if ray is None:
+            api_service.run(service, on_up)
+        else:
+            _run_on_cluster(service, ray, processes, on_up)
     except web_port.WebError as error:
         fail(error)
     return 0
+
+
+def _run_on_cluster(
+    service: Service, address: str, replicas: int | None, on_up: Callable[[str], None]
+) -> None:
+    """Serve with replicas on a cluster: of a given number, or as the work needs."""
+    from robojam.app import api_service
+    from robojam.cluster.connect import ClusterError, connected
+    from robojam.cluster.serving import ServeAnswerer
+
+    host, port = service.address
+    try:
+        with connected(address, cores=replicas if address == "local" else None) as cluster:
+            answerer = ServeAnswerer(
+                cluster, service.models, name=f"robojam-{host}-{port}", replicas=replicas
+            )
+            api_service.run(service, on_up, answerer)
+    except ClusterError as error:
+        fail(error)

@@ -80,7 +80,7 @@ class _Filter:
         count = len(times)
         slope, at_end = _line(times)
         self.t, self.period, self.ramp = at_end, slope, 0.0
-        # Variances of a line through so many points, at its end, and what is unknown.
+        # Variances of a line through `count` points, at its end, and what is unknown.
         self._tt = jitter**2 * 4.0 / count
         self._pp = jitter**2 * 12.0 / count**3 + (_PERIOD_UNCERTAIN * slope) ** 2
         self._rr = (_RAMP_UNCERTAIN * slope) ** 2

@@ -8,7 +8,7 @@ from ipaddress import AddressValueError, IPv6Address, ip_address
 from typing import Final, NamedTuple
 
 from robojam.wire import touchosc
-from robojam.wire.latency import split_latency
+from robojam.wire.latency import split_latency, split_thru
 from robojam.wire.touchosc import Pad
 
 #: The dialects of an output, the default first.
@@ -142,20 +142,23 @@ class Output(NamedTuple):
     """Address that touches are sent to, the dialect of OSC to send them in, and the latency.
 
     latency is the time in seconds from when a touch is sent until it is heard or seen there.
+    thru: what humans play is sent there, too.
     """
 
     host: str
     port: int
     dialect: str
     latency: float = 0.0
+    thru: bool = False
 
 
 def parse_output(text: str) -> Output:
-    """Return the output of HOST:PORT[/DIALECT][?latency=MS].
+    """Return the output of HOST:PORT[/DIALECT][?latency=MS&thru].
 
     Raises ValueError, which says what is wrong.
     """
-    rest, latency = split_latency(text)
+    rest, thru = split_thru(text)
+    rest, latency = split_latency(rest)
     address, slash, dialect = rest.partition("/")
     if slash and dialect not in DIALECTS:
         raise ValueError(
@@ -167,7 +170,7 @@ def parse_output(text: str) -> Output:
             f"{quoted(address)} is an address to listen at; to send to this machine: "
             f"127.0.0.1:{port}"
         )
-    return Output(host, port, dialect or DIALECTS[0], latency)
+    return Output(host, port, dialect or DIALECTS[0], latency, thru)
 
 
 def parse_pad(text: str) -> Pad:
@@ -209,6 +212,50 @@ def parse_tuio(text: str, *, default_host: str) -> tuple[str, int] | None:
     return None if text == "none" else parse_address(text, default_host=default_host)
 
 
+class SerialRequest(NamedTuple):
+    """A serial device that an option asks for: its name, or a part of its description.
+
+    thru: what humans play is sent there, too.
+    """
+
+    port: str
+    baud: int
+    thru: bool = False
+
+
+#: The fastest of the usual rates of serial devices, in bits a second.
+_MAX_BAUD: Final = 4_000_000
+
+
+def parse_serial(text: str, baud: int = 115_200) -> SerialRequest:
+    """Return the device of PORT[@BAUD][?thru]; baud is that of one without @BAUD.
+
+    Raises ValueError.
+    """
+    text, thru = split_thru(text)
+    port, at, rate = text.rpartition("@")
+    if not at:
+        port, rate = text, str(baud)
+    is_rate = rate.isascii() and rate.isdecimal() and len(rate) <= 7
+    if not is_rate or not 50 <= int(rate) <= _MAX_BAUD:
+        raise ValueError(f"{quoted(text)}: the rate is 50 to {_MAX_BAUD} baud, as in @115200")
+    port = port.strip()
+    if not port or len(port) > 200 or not port.isprintable():
+        raise ValueError(f"{quoted(text)} is not PORT[@BAUD], as /dev/ttyACM0@115200 or COM3")
+    return SerialRequest(port, int(rate), thru)
+
+
+def parse_serial_midi(text: str) -> SerialRequest:
+    """Return the device of PORT[@BAUD], which speaks MIDI. Raises ValueError."""
+    request = parse_serial(text, 31_250)
+    if request.thru:
+        raise ValueError(
+            f'{quoted(text)}: thru is of --serial; a row of [map.out] with who = "all" sends '
+            "what humans play, too"
+        )
+    return request
+
+
 #: Where pads are served when no address is named: a port, of all addresses of this machine.
 WEB_PORT: Final = "8080"
 
@@ -219,6 +266,11 @@ def parse_web(text: str) -> tuple[str, int] | None:
     Raises ValueError.
     """
     return None if text == "none" else parse_address(text, default_host="")
+
+
+def parse_websocket(text: str) -> tuple[str, int] | None:
+    """Return host and port of [HOST:]PORT, or None for none. Raises ValueError."""
+    return None if text == "none" else parse_address(text)
 
 
 def quoted(value: object) -> str:
@@ -236,5 +288,8 @@ PARSERS: Final[dict[str, Callable[[str], object]]] = {
     "osc_out": parse_output,
     "tuio_in": lambda text: parse_tuio(text, default_host="127.0.0.1"),
     "web": parse_web,
+    "midi_websocket": parse_websocket,
+    "serial": parse_serial,
+    "serial_midi": parse_serial_midi,
     "touchosc": lambda text: text == LEARN or parse_pad(text),
 }

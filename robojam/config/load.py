@@ -1,36 +1,57 @@
 """Resolution of options: the command line over a TOML file over the defaults."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any, Final
 
 import msgspec
 
+from robojam.config import impsy
 from robojam.config.addresses import PARSERS, quoted
 from robojam.config.map_table import Map, check_outputs, parse_map
 from robojam.config.networks import parse_network
 from robojam.config.options import BY_FIELD, BY_NAME, Option, Options
 from robojam.config.toml_file import line_of, read_toml
+from robojam.controls import CONTROLS
 from robojam.wire.midi.styles import MAX_PORTS, parse_port, parse_styles
 
-#: Parsers of the options that are addresses or hosts: each raises ValueError for a wrong text.
-_PARSERS: Final = PARSERS | {"control": parse_network}
+#: Word of show-allow that stands for all controls.
+ALL_CONTROLS: Final = "all"
+
+
+def _check_control(name: str) -> None:
+    """Raise ValueError for what is no control."""
+    if name not in CONTROLS and name != ALL_CONTROLS:
+        close = get_close_matches(name, CONTROLS, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"allowed: {', '.join(CONTROLS)}"
+        raise ValueError(f"no control is named {quoted(name)}; {hint}")
+
+
+#: Parsers of the options that are addresses, hosts or controls: each raises ValueError for a
+#: wrong text.
+_PARSERS: Final = PARSERS | {"control": parse_network, "show_allow": _check_control}
 
 
 class OptionsError(ValueError):
     """Reason why an option is refused, in one line: where it stands and what is allowed."""
 
 
-def resolve(given: Mapping[str, Any], config: str | None = None) -> Options:
+def resolve(
+    given: Mapping[str, Any],
+    config: str | None = None,
+    *,
+    warn: Callable[[str], object] = lambda _: None,
+) -> Options:
     """Return the options of a jam: those given, over those of a TOML file, over the defaults.
 
     given are values from the command line by their fields in Options, numbers as text or as
-    numbers; config is the path of the TOML file. Raises OptionsError, which names the file
-    and line, or the command line.
+    numbers; config is the path of the TOML file, or of a configuration of IMPSY. warn is called
+    with each thing in the file that is left out, in a line. Raises OptionsError, which names
+    the file and line, or the command line.
     """
-    chosen = {} if config is None else _from_toml(config)
+    chosen = {} if config is None else _from_toml(config, warn)
     for name, value in given.items():
         option = BY_FIELD[name]
         if option.kind in (int, float):
@@ -98,13 +119,22 @@ def _check_text(value: Any) -> None:
                 raise ValueError(f"{quoted(text)} is not text in UTF-8") from error
 
 
-def _from_toml(path: str) -> dict[str, Any]:
+def _from_toml(path: str, warn: Callable[[str], object]) -> dict[str, Any]:
     """Return the options in a TOML file by their fields in Options. Raises OptionsError."""
+    chosen: dict[str, Any] = {}
     try:
         table, text = read_toml(path)
+        if impsy.is_impsy(table):
+            converted = impsy.convert(table, text, path)
+            for warning in converted.warnings:
+                warn(warning)
+            for name, value, where in converted.options:
+                _set(chosen, BY_NAME[name], value, where)
+            return chosen
+    except OptionsError:
+        raise
     except ValueError as error:
         raise OptionsError(str(error)) from error
-    chosen: dict[str, Any] = {}
     for name, value in table.items():
         where = f"{path}, line {line_of(name, text)}"
         option = BY_NAME.get(name)

@@ -19,7 +19,7 @@ from robojam.controls import CONTROLS
 from robojam.mapping.features import FEATURES, GROUPS
 from robojam.mapping.knob import KnobSpec, Shape
 from robojam.music import HIGHEST_NOTE, LOWEST_NOTE, parse_key, parse_scale
-from robojam.touch import is_player
+from robojam.touch import KNOB_NAMES, is_player
 from robojam.wire.dialects import INPUTS
 from robojam.wire.knob_inputs import PLACES, SET, InputKnob, parse_source
 from robojam.wire.knob_target import Target, parse_target
@@ -28,9 +28,15 @@ from robojam.wire.midi.styles import PRESETS, PortRequest, Style, parse_port
 from robojam.wire.refusal import explain
 
 #: Most knobs, most scenes, and letters of a name of one.
-MAX_KNOBS: Final = 16
+MAX_KNOBS: Final = 64
 MAX_SCENES: Final = 32
 _MAX_NAME: Final = 40
+#: Controller of the first knob of an instrument, where no row names another: from here on 16
+#: have no meaning of their own in MIDI.
+FIRST_CONTROLLER: Final = 102
+_KNOB_RANGE: Final = f"{KNOB_NAMES[0]} to {KNOB_NAMES[-1]}"
+#: Velocity of a note whose row says none.
+_VELOCITY: Final = 127
 #: Channel of a knob, from 0, where no note is played on it.
 _CHANNEL: Final = 15
 #: Greatest number that a knob has, as OSC sends it in 32 bits.
@@ -63,6 +69,7 @@ class KnobRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     source is a feature (robojam.mapping.features), of the touches of who. from are the
     feature's values at the ends, to the target's; without them, their whole ranges. invert
     swaps the ends. steps or scale (with key) hold the value. channel, from 1, is that of MIDI.
+    velocity is that of a note: a number, or a feature, which goes through its usual range.
     port is a part of the name of a MIDI output, or HOST:PORT of OSC; without it, the value is
     sent to all MIDI outputs, or to all OSC outputs.
     """
@@ -79,6 +86,7 @@ class KnobRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     scale: str | None = None
     key: str = "C"
     channel: Annotated[int, Meta(ge=1, le=16)] | None = None
+    velocity: Annotated[int, Meta(ge=1, le=127)] | str | None = None
     port: str | None = None
 
     def __post_init__(self) -> None:
@@ -88,9 +96,16 @@ class KnobRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
             target = parse_target(self.target)
         except ValueError as error:
             raise ValueError(f"target = {error}") from error
+        features = [name for name in FEATURES if name not in KNOB_NAMES]
+        allowed = ", ".join((*features, _KNOB_RANGE))
         if self.source not in FEATURES:
-            allowed = ", ".join(FEATURES)
             raise ValueError(f"source = {quoted(self.source)}; allowed: {allowed}")
+        if self.velocity is not None and target.kind != "note":
+            raise ValueError(f"velocity is of a note, and the target is {target.kind}")
+        if isinstance(self.velocity, str) and self.velocity not in FEATURES:
+            raise ValueError(
+                f"velocity = {quoted(self.velocity)}; allowed: 1 to 127, {allowed}"
+            )
         if self.who not in GROUPS and not is_player(self.who):
             allowed = f"{', '.join(GROUPS)}, human, human2, …, ai, ai2, …"
             raise ValueError(f"who = {quoted(self.who)}; allowed: {allowed}")
@@ -115,8 +130,8 @@ class KnobRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
             parse_scale(self.scale)
             if self.steps is not None:
                 raise ValueError("steps and scale: one of them holds the value")
-            if parse_target(self.target).kind not in ("cc", "osc"):
-                raise ValueError("a scale holds the values of cc and osc alone")
+            if parse_target(self.target).kind not in ("cc", "note", "osc"):
+                raise ValueError("a scale holds the values of cc, note and osc alone")
 
     def _check_port(self, target: Target) -> None:
         if not target.is_midi:
@@ -126,6 +141,11 @@ class KnobRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
                 parse_address(self.port, lowest_port=1)
         elif self.port is not None and (not self.port.strip() or len(self.port) > 200):
             raise ValueError(f"port = {quoted(self.port)} is no part of a MIDI port's name")
+
+    @property
+    def strength(self) -> int | str:
+        """The velocity of a note, or the feature that it is made from."""
+        return _VELOCITY if self.velocity is None else self.velocity
 
     @property
     def parsed_target(self) -> Target:
@@ -152,9 +172,10 @@ class InputRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
                rename={"from_": "from"}):  # fmt: skip
     """One knob that comes in: its source and what it moves (robojam.wire.knob_inputs).
 
-    target is x, y, pressure or a control. from, to, curve and invert are as of `KnobRow`;
-    without to, the value goes through the whole surface, or as a MIDI binding of the control.
-    port is a part of the name of a MIDI input; without it, any input is heard.
+    target is x, y, pressure, a knob of the instrument or a control. from, to, curve and invert
+    are as of `KnobRow`; without to, the value goes through the whole surface, or as a MIDI
+    binding of the control. port is a part of the name of a MIDI input; without it, any input
+    is heard.
     """
 
     source: str
@@ -172,8 +193,8 @@ class InputRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
             source = parse_source(self.source)
         except ValueError as error:
             raise ValueError(f"source = {error}") from error
-        if self.target not in (*PLACES, *SET):
-            allowed = ", ".join((*PLACES, *SET))
+        if self.target not in (*PLACES, *KNOB_NAMES, *SET):
+            allowed = ", ".join((*PLACES, *SET, _KNOB_RANGE))
             raise ValueError(f"target = {quoted(self.target)}; allowed: {allowed}")
         if source.address in INPUTS:
             raise ValueError(
@@ -188,7 +209,7 @@ class InputRow(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     @property
     def _limits(self) -> Ends:
         """The lowest and the highest value of the target."""
-        if self.target in PLACES:
+        if self.target in (*PLACES, *KNOB_NAMES):
             return 0.0, 1.0
         row = CONTROLS[self.target]
         return (row.low, row.high) if math.isfinite(row.high) else (0.0, 1.0)
@@ -232,10 +253,38 @@ class Map(Struct, frozen=True, kw_only=True, rename={"in_": "in"}):
             row.who,
             tuple(row.shape(scene) for scene in scenes),
             whole=row.parsed_target.is_midi,
+            strikes=row.parsed_target.kind == "note",
             steps=row.steps,
             scale="free" if row.scale is None else parse_scale(row.scale),
             key=parse_key(row.key),
         )
+
+
+def for_instrument(table: Map, knobs: int) -> Map:
+    """Return the table of an instrument with a number of knobs, 0: with a surface.
+
+    Where no row says how its knobs are sent by MIDI, or heard, they are the controllers from
+    FIRST_CONTROLLER on, in their order. Raises ValueError for a row of a knob that it has not.
+    """
+    names, missing = KNOB_NAMES[:knobs], KNOB_NAMES[knobs:]
+    for part, rows in (("out", table.out), ("in", table.in_)):
+        for name, row in rows.items():
+            named = (row.source, row.velocity) if isinstance(row, KnobRow) else (row.target,)
+            for of in set(named) & set(missing):
+                has = f"{knobs} knobs" if knobs else "no knobs (--knobs N)"
+                raise ValueError(f"{part}.{name}: {of}, and the instrument has {has}")
+    out, heard = table.out, table.in_
+    if not any(row.source in names for row in out.values()):
+        out = out | {
+            name: KnobRow(target=f"cc {FIRST_CONTROLLER + i}", source=name)
+            for i, name in enumerate(names)
+        }
+    if not any(row.target in names for row in heard.values()):
+        heard = heard | {
+            name: InputRow(source=f"cc {FIRST_CONTROLLER + i}", target=name)
+            for i, name in enumerate(names)
+        }
+    return msgspec.structs.replace(table, out=out, in_=heard)
 
 
 def _check_numbers(row: Struct) -> None:
@@ -315,11 +364,15 @@ def _row(where: str, row: Any, kind: type[_Row]) -> _Row:
 
 
 class OutputKnob(NamedTuple):
-    """A knob at an output: its name, its target, and the channel from 0 that MIDI has."""
+    """A knob at an output: its name, its target, and the channel from 0 that MIDI has.
+
+    velocity is that of a note, or the feature that it is made from.
+    """
 
     name: str
     target: Target
     channel: int = 0
+    velocity: int | str = _VELOCITY
 
 
 class OscReceiver(NamedTuple):
@@ -355,6 +408,9 @@ def midi_knobs(table: Map, request: PortRequest, style: Style) -> list[OutputKno
         target = row.parsed_target
         if not target.is_midi or (row.port or "").casefold() not in request.name.casefold():
             continue
+        if row.source in KNOB_NAMES:  # of an instrument that plays no notes
+            knobs.append(OutputKnob(name, target, (row.channel or 1) - 1, row.strength))
+            continue
         try:
             channel = _free_channel(style) if row.channel is None else row.channel - 1
             _check_channel(target, channel, style)
@@ -362,7 +418,7 @@ def midi_knobs(table: Map, request: PortRequest, style: Style) -> list[OutputKno
             raise ValueError(
                 f"out.{name} at {request.name}/{request.style}: {error}"
             ) from error
-        knobs.append(OutputKnob(name, target, channel))
+        knobs.append(OutputKnob(name, target, channel, row.strength))
     return knobs
 
 
@@ -389,7 +445,7 @@ def _check_channel(target: Target, channel: int, style: Style) -> None:
     own = [style.y] if style.kind != "cc" else [a.number for a in style.axes if a.kind == "cc"]
     own += [number + 32 for number in own if isinstance(number, int) and style.fine]
     bends = style.kind == "mpe" and target.kind == "pitch bend"
-    if bends or any(number in own for number in target.controllers):
+    if bends or target.kind == "note" or any(number in own for number in target.controllers):
         raise ValueError(
             f"the style sends {target.kind} {target.number or ''}".rstrip()
             + f" on channel {channel + 1} itself; choose another channel"
@@ -397,10 +453,18 @@ def _check_channel(target: Target, channel: int, style: Style) -> None:
 
 
 def without_output(
-    table: Map, midi_out: Sequence[str], styles: Mapping[str, Style]
+    table: Map,
+    midi_out: Sequence[str],
+    styles: Mapping[str, Style],
+    *,
+    others: Sequence[str] = (),
 ) -> list[str]:
-    """Return the names of the knobs of MIDI that no MIDI output of the options gets."""
+    """Return the names of the knobs of MIDI that no MIDI output of the options gets.
+
+    others are the names of what carries MIDI besides its ports.
+    """
     names = [parse_port(text, styles).name.casefold() for text in midi_out]
+    names += [name.casefold() for name in others]
     return [
         name
         for name, row in table.out.items()

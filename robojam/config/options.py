@@ -15,7 +15,11 @@ from msgspec import Meta, Struct
 from robojam.config.map_table import Map
 from robojam.config.roles import RoleRules
 from robojam.controls import MAX_SEED, SETTINGS, ControlSpec, Kind, Settings
+from robojam.touch import MAX_KNOBS
 from robojam.wire.midi.styles import PRESETS, Style
+
+#: Most serial ports of each kind.
+MAX_SERIAL: Final = 8
 
 
 def _meta(text: str, metavar: str, allowed: str, default: str = "", **limits: Any) -> Meta:
@@ -35,8 +39,8 @@ def _path(metavar: str, text: str, default: str = "") -> Meta:
     return _meta(text, metavar, f"the name of a {kind}", default, **limits)
 
 
-def _list(item: str, text: str, more: str = "") -> Meta:
-    return _meta(text, item, f"a list of {item}{more}")
+def _list(item: str, text: str, more: str = "", **limits: Any) -> Meta:
+    return _meta(text, item, f"a list of {item}{more}", **limits)
 
 
 def _switch(text: str) -> Meta:
@@ -62,6 +66,9 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     device: Annotated[Device, _meta("the device of the model", "DEVICE", _DEVICES)] = "auto"
     voices: Annotated[int, _integer(
         1, 4096, "number of voices that play in the machine's turn")] = 1
+    knobs: Annotated[int, _integer(
+        0, MAX_KNOBS, "number of knobs of the instrument, in place of a touch surface; 0 is "
+        "touches")] = 0
     seed: Annotated[int, _integer(
         0, MAX_SEED, "seed of the machine's random numbers", "drawn")] | None = None
     osc_in: Annotated[str, _meta(
@@ -70,7 +77,8 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     osc_out: Annotated[tuple[str, ...], _list(
         "HOST:PORT[/DIALECT]",
         "address to send the machine's touches to; with ?latency=MS at the end what is heard "
-        "there comes so much later, and the other outputs wait for it")] = ("127.0.0.1:5006",)
+        "there comes so much later, and the other outputs wait for it; with ?thru what humans "
+        "play is sent there, too")] = ("127.0.0.1:5006",)
     osc_ahead: Annotated[float, _meta(
         "milliseconds by which touches are sent early, each in a bundle with the timetag "
         "of its instant, to native outputs that schedule; 0 sends them when they are due",
@@ -85,6 +93,20 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
     map: Annotated[Map, _meta(
         "knobs: made from touches, [map.out], and that come in, [map.in]; scenes of them", "",
         "tables as [map.out], [map.in] and [map.scene.NAME]", "none")] = Map()
+    serial: Annotated[tuple[str, ...], _list(
+        "PORT[@BAUD]", "a serial port to exchange lines of values with, one for each knob of "
+        "the instrument; of 115200 baud without @BAUD; ?thru as for osc-out",
+        f", up to {MAX_SERIAL}", max_length=MAX_SERIAL)] = ()
+    serial_midi: Annotated[tuple[str, ...], _list(
+        "PORT[@BAUD]", "a serial port to exchange MIDI of mapped knobs with; of 31250 baud "
+        "without @BAUD", f", up to {MAX_SERIAL}", max_length=MAX_SERIAL)] = ()
+    midi_websocket: Annotated[str, _meta(
+        "serve a WebSocket for MIDI of mapped knobs at this port, or none; without a host, for "
+        "this machine alone", "[HOST:]PORT", "[HOST:]PORT or none")] = "none"
+    allow_origin: Annotated[tuple[str, ...], _list(
+        "ORIGIN", "an origin of web pages elsewhere that may use this WebSocket, as "
+        "https://example.org, null for pages of files, or * for all", ", up to 16",
+        max_length=16)] = ()
     tuio_in: Annotated[str, _meta(
         "address to receive TUIO at, or none; without a host, that of osc-in",
         "[HOST:]PORT", "[HOST:]PORT or none")] = "3333"
@@ -118,6 +140,14 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ren
         "milliseconds from when a window is sent a touch until it is seen; the other outputs "
         "wait for it", "MS", "a number from 0 to 500", ge=0, le=500)] = 0.0
     record: Annotated[bool, _switch("record each jam as a session")] = True
+    show: Annotated[bool, _switch(
+        "a show: this machine is checked first, controls are locked, nothing is announced, "
+        "and hosts are told how the jam is")] = False
+    show_allow: Annotated[tuple[str, ...], _list(
+        "CONTROL", "a control that is not locked in a show; panic never is", " or all"
+        )] = ("pause",)
+    show_anyway: Annotated[bool, _switch(
+        "begin the show although a check has found what stops it")] = False
     sessions: Annotated[str, _path("FOLDER", "the folder of the sessions")] = "sessions"
     log: Annotated[str, _path(
         "FILE", "a file that the log is also written to", "none")] | None = None

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from robojam.corpus.corpus import TOUCH, Corpus
+from robojam.corpus.corpus import Corpus
 from robojam.corpus.stored_rows import Floats, Rows, concatenate
 
 #: Fewest events in either part of a performance that is cut, so that one can be scored.
@@ -67,17 +67,18 @@ def _hold_out_end(corpus: Corpus, index: int, wanted: float) -> tuple[Corpus, Co
     ranges = [(corpus.events, 0, start + cut), (corpus.events, end, len(corpus.events))]
     train = replace(corpus, events=concatenate(ranges), lengths=lengths)
     description = f"the last {len(held_out):,} points"
-    if corpus.columns == TOUCH:
-        total_seconds = float(held_out[1:, 2].sum())
+    if "dt" in corpus.columns:
+        time = corpus.columns.index("dt")
+        total_seconds = float(held_out[1:, time].sum())
         minutes, seconds = divmod(round(total_seconds), 60)
         description = f"the last {seconds} s"
         if total_seconds < 10:
             description = f"the last {total_seconds:.1f} s"
         elif minutes:
             description = f"the last {minutes} min {seconds} s"
-        if held_out[0, 3] == 0:
-            description += f", after a pause of {held_out[0, 2]:.2g} s,"
-        held_out[0, 2:] = 0  # a landing with nothing before it
+        if held_out[0, -1] == 0:
+            description += f", after a pause of {held_out[0, time]:.2g} s,"
+        held_out[0, time:] = 0  # a landing with nothing before it
     name = corpus.name if len(lengths) == 1 else f"performance {index + 1} of {corpus.name}"
     name, lengths = f"{description} of {name}", np.array([len(held_out)])
     return train, replace(corpus, events=held_out, lengths=lengths, name=name)
@@ -88,8 +89,8 @@ def _choose_cut(performance: Floats, columns: tuple[str, ...], wanted: float) ->
     count = len(performance)
     rows = np.arange(_FEWEST, count - _FEWEST + 1)
     after = count - rows
-    if columns == TOUCH:
-        lands, pause = performance[rows, 3] == 0, performance[rows, 2]
+    if "dt" in columns:
+        lands, pause = performance[rows, -1] == 0, performance[rows, columns.index("dt")]
     else:  # a stroke begins where the pen was lifted before
         lands, pause = performance[rows - 1, 2] == 1, np.zeros(len(rows))
     near = lands & (after >= wanted / _TOLERANCE) & (after <= wanted * _TOLERANCE)

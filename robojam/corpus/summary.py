@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from robojam.corpus.corpus import TOUCH, Corpus
+from robojam.corpus.corpus import Corpus
 from robojam.model import lattice
+from robojam.model.event import TOUCH, count_knobs
 from robojam.touch import MAX_DT
 
 #: Screen resolutions (lines) that are looked for.
@@ -25,7 +26,8 @@ def summarise(corpus: Corpus) -> dict[str, Any]:
     Times are in seconds. `quartiles` are the minimum, the quartiles and the maximum per
     performance. `screens` counts performances by the lattice 1/n on which their places lie
     (0: no lattice), among the first `screens_of` performances. `rests` counts touches whose
-    dt is the longest that is kept.
+    dt is the longest that is kept. Of knobs, `touches` counts events, `landings` those after
+    a pause, and `knobs` is their number.
     """
     summary: dict[str, Any] = {
         "name": corpus.name,
@@ -39,20 +41,25 @@ def summarise(corpus: Corpus) -> dict[str, Any]:
     if len(corpus.lengths) == 0:
         return summary
     summary["quartiles"] = {"touches": np.quantile(corpus.lengths, _QUANTILES).tolist()}
-    if corpus.columns != TOUCH:
+    knobs = count_knobs(corpus.columns)
+    if knobs:
+        summary["knobs"] = knobs
+    elif corpus.columns[: len(TOUCH)] != TOUCH:
         return summary
+    time, phase = map(corpus.columns.index, ("dt", "moving"))
     seconds = np.zeros(len(corpus.lengths))
     landings = rests = 0
     for events, performance in corpus.blocks():
         first, last = performance[[0, -1]]
-        seconds[first : last + 1] += np.bincount(performance - first, weights=events[:, 2])
-        landings += int((events[:, 3] == 0).sum())
-        rests += int((events[:, 2] >= MAX_DT).sum())
+        seconds[first : last + 1] += np.bincount(performance - first, weights=events[:, time])
+        landings += int((events[:, phase] == 0).sum())
+        rests += int((events[:, time] >= MAX_DT).sum())
     summary["seconds"] = float(seconds.sum())
     summary["quartiles"]["seconds"] = np.quantile(seconds, _QUANTILES).tolist()
     summary["landings"], summary["rests"] = landings, rests
     examined = islice(corpus.performances(), _MOST_EXAMINED)
-    places = (performance[:, :2] for performance in examined)
+    values = (performance[:, :time] for performance in examined)
+    places = map(lattice.places_of_knobs, values) if knobs else values
     screens = Counter(lattice.detect(places, _RESOLUTIONS).tolist())
     summary["screens"] = {str(n): count for n, count in screens.most_common()}
     summary["screens_of"] = screens.total()

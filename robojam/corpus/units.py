@@ -281,6 +281,75 @@ def choose_scaling(
     raise ValueError(". ".join(["; ".join(problems), *advice]))
 
 
+#: Highest values of controllers, for guesses: MIDI, percent, 10 to 14 bits, 16 bits.
+_KNOB_RANGES: Final = (1.0, 100.0, 127.0, 1023.0, 4095.0, 16383.0, 65535.0)
+
+
+@dataclass(frozen=True, slots=True)
+class KnobScaling:
+    """Map of events of knobs in a file's units to values from 0 to 1 and seconds."""
+
+    values: Range = (0.0, 1.0)
+    second: float = 1.0
+
+    def __call__(self, events: Floats) -> Floats:
+        """Return events (N, n + 1) of n values and dt scaled."""
+        low, high = self.values
+        scaled = (events - low) / (high - low)
+        scaled[:, -1] = events[:, -1] * self.second
+        return scaled
+
+
+def choose_knob_scaling(
+    events: Floats, offsets: Integers, units: Units, where: Callable[[Integers], str]
+) -> tuple[KnobScaling, str]:
+    """Return how events (N, n + 1) of n knobs' values and dt are to be scaled, and from what.
+
+    As `choose_scaling`; the values of all knobs have one range. Raises ValueError.
+    """
+    if units.x != units.y or units.flip_y:
+        raise ValueError(f"--units {units}: knobs have one range, such as 0..127")
+    low, high = units.x or (0.0, 1.0)
+    second, total = units.second or 1.0, len(events)
+    margin, guess, problems = _OVERSHOOT * (high - low), Units(), []
+    for index, values in enumerate(events[:, :-1].T):
+        column = _Column(f"v{index + 1}")
+        column.add(values, (values < low - margin) | (values > high + margin), 0)
+        if total and column.out >= _MOST_OUT * total:
+            problems.append(column.describe(f"{low:g}..{high:g}", total, where))
+    finite = events[:, :-1][np.isfinite(events[:, :-1])]
+    if problems and len(finite):
+        guess = _guess_knobs(finite)
+    times, column = events[:, -1].copy(), _Column("dt")
+    times[offsets[:-1][np.diff(offsets) > 0]] = 0
+    column.add(times, (times < 0) | (times * second > MAX_DT), 0)
+    if total and column.out >= _MOST_OUT * total and units.second is None:
+        problems.append(column.describe(f"0..{MAX_DT:g} s", total, where))
+        guess = replace(guess, second=1e-3)
+    if not problems:
+        scaling = KnobScaling((low, high), second)
+        named = replace(units, second=None if second == 1 else second, timing="")
+        label = "" if scaling == KnobScaling() else str(named)
+        return scaling, label
+    if units.guess and (guess.x or not finite.size or guess.second):
+        scaling = KnobScaling(guess.x or (low, high), guess.second or second)
+        return scaling, f"{guess} (guessed)"
+    advice = f". It looks like --units {guess}" if str(guess) else ""
+    raise ValueError("; ".join(problems) + advice)
+
+
+def _guess_knobs(values: Floats) -> Units:
+    """Return the likeliest units of finite values of knobs, or none."""
+    low, high = float(values.min()), float(values.max())
+    if -1.25 <= low < -0.2 and high <= 1.25:
+        return Units((-1.0, 1.0), (-1.0, 1.0))
+    whole = bool((values == np.round(values)).all())
+    ranges = [top for top in _KNOB_RANGES if high <= top and not (whole and top == 100.0)]
+    if low < 0 or not ranges:
+        return Units()
+    return Units((0.0, ranges[0]), (0.0, ranges[0]))
+
+
 def _label(units: Units, scaling: Scaling) -> str:
     """Return the units as a note names them; "" where nothing is scaled."""
     second = None if scaling.second == 1 else scaling.second

@@ -32,8 +32,10 @@ def check_model(options: Options) -> Finding:
     except DeviceError:  # the check of the GPU says so
         device = "cpu"
     try:
-        path = model_file.find(options.model)
-        loaded = model_loader.load(path, device=device, voices=options.voices)
+        path = model_file.find(options.model, of_knobs=bool(options.knobs))
+        loaded = model_loader.load(
+            path, device=device, voices=options.voices, knobs=options.knobs
+        )
     except ModelFileError as error:
         if options.model is None:
             return problem(str(error), "install robojam again: its model is part of it")
@@ -41,12 +43,12 @@ def check_model(options: Options) -> Finding:
         return problem(str(error), f"--model takes a file, or one of robojam's own: {names}")
     player, voices = loaded.player, range(options.voices)
     player.seed(1)
-    player.feed(0.5, 0.5, 0.0, False)
+    player.feed(0.5, 0.5, 0.0, False, (0.5,) * options.knobs)
     times: list[float] = []
     while len(times) < _TOUCHES and sum(times) < 1000 * _SECONDS:
         start = time.perf_counter()
         for voice, touch in zip(voices, player.sample(voices), strict=True):
-            player.commit(voice, touch.x, touch.y, touch.dt, touch.moving)
+            player.commit(voice, touch.x, touch.y, touch.dt, touch.moving, touch.knobs)
         player.prepare()
         times.append(1000 * (time.perf_counter() - start))
     several = f" of {options.voices} voices" if options.voices > 1 else ""

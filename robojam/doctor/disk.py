@@ -10,10 +10,9 @@ from typing import Final
 
 from robojam.config.options import Options
 from robojam.doctor.finding import Finding, ok, problem, warning
-from robojam.sessions.recorder import obstacle
+from robojam.sessions.recorder import LITTLE_ROOM, obstacle
 
-#: Bytes that are free below which a warning is given; bytes of an hour of one player, at most.
-_LITTLE: Final = 500_000_000
+#: Bytes of an hour of one player, at most.
 _HOUR: Final = 46_000_000
 
 
@@ -30,7 +29,7 @@ def check_disk(options: Options) -> Finding:
     there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
     free = shutil.disk_usage(there).free
     found = f"{free / 1e9:.3g} GB free for recordings in {shown}"
-    if free < _LITTLE:
+    if free < LITTLE_ROOM:
         hours = f"{free // _HOUR:.0f} hours of one player at least"
         return warning(f"{found}: {hours}", f"make room, or {to_do}")
     return ok(found)

@@ -13,7 +13,13 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
 from typing import Final
 
-from robojam.config.addresses import is_host, is_loopback, is_wildcard, parse_address
+from robojam.config.addresses import (
+    is_host,
+    is_loopback,
+    is_wildcard,
+    parse_address,
+    parse_output,
+)
 from robojam.config.networks import Network, parse_network
 from robojam.config.options import Options
 
@@ -152,11 +158,9 @@ def of_this_machine(options: Options, environment: Mapping[str, str] = os.enviro
 
 def _hosts(options: Options) -> Iterable[str]:
     """Yield the names of hosts in the options; addresses are found anywhere."""
-    texts = [options.osc_in, *(text.partition("/")[0] for text in options.osc_out)]
-    if options.tuio_in != "none":
-        texts.append(options.tuio_in)
-    for text in texts:
-        host, _ = parse_address(text)
+    hosts = [parse_output(text).host for text in options.osc_out]
+    inputs = [options.osc_in, *([] if options.tuio_in == "none" else [options.tuio_in])]
+    for host in (*hosts, *(parse_address(text)[0] for text in inputs)):
         if is_host(host) and not host.replace(".", "").isdecimal():
             yield host
     for text in options.control:

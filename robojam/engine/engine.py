@@ -14,9 +14,10 @@ thread holds; it logs through a queue, and it stores nothing without a bound.
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, TypeVar, TypeVarTuple
 
 import msgspec
@@ -24,6 +25,7 @@ import msgspec
 from robojam import music
 from robojam.beats import Beats
 from robojam.config.addresses import format_address
+from robojam.config.load import ALL_CONTROLS
 from robojam.config.options import Options
 from robojam.config.roles import Role
 from robojam.controls import (
@@ -31,13 +33,16 @@ from robojam.controls import (
     SETTINGS,
     RefusedError,
     Settings,
+    amounts_of,
     loses_digits,
     validate_control,
 )
-from robojam.engine import beat_clock
+from robojam.engine import beat_clock, twin_frames
 from robojam.engine.answers import Answers
 from robojam.engine.beat_clock import BeatClock, ClockOpener
+from robojam.engine.health import Health, HealthWatch
 from robojam.engine.humans import Humans
+from robojam.engine.knob_monitor import KnobMonitor
 from robojam.engine.live_jam import LiveJam, MakeJam
 from robojam.engine.metrics import DropCounter
 from robojam.engine.model_changes import Load, ModelChanges
@@ -45,21 +50,28 @@ from robojam.engine.monitors import Monitors
 from robojam.engine.preview import Preview
 from robojam.engine.publisher import Publisher
 from robojam.engine.reception import Reception
-from robojam.engine.roles import NOT_ALLOWED, Roles
+from robojam.engine.roles import LOCKED, NOT_ALLOWED, Roles
 from robojam.engine.setup import MAX_ANSWER, Setup
 from robojam.engine.status import Status
 from robojam.engine.takes import LoadedPlayer, ModelInfo, Resumed, Takes
-from robojam.jam.events import ControlChanged
+from robojam.engine.twin import Twins
+from robojam.engine.twin_frames import Company
+from robojam.jam.events import ControlChanged, TouchPlayed
+from robojam.jam.jam import Jam
 from robojam.jam.modes import MODES
 from robojam.jam.protocols import JamLike
 from robojam.limits import RateLimiter
 from robojam.ports.interface import InputPort, OutputPort, Port
 from robojam.ports.listener import Listener
 from robojam.ports.udp import Address
+from robojam.sessions.recorder import Recorder
+from robojam.sound.output import SoundOutput
 from robojam.system.call_queue import CallQueue
+from robojam.system.machine_watch import MachineReading, MachineWatch
 from robojam.system.priority import ORDINARY
-from robojam.touch import Phase, is_machine
+from robojam.touch import Phase, Touch, is_machine
 from robojam.wire import dialects, native, osc
+from robojam.wire.echo import Origin
 
 log = logging.getLogger("robojam")
 
@@ -90,7 +102,9 @@ class Engine:
         clocks: ClockOpener | None = None,
         reader: dialects.OscReader | None = None,
         resumed: Resumed | None = None,
+        term: int = 1,
         clock: Callable[[], float] = time.perf_counter,
+        make_recorder: Callable[..., Recorder] = Recorder,
     ) -> None:
         """Prepare a jam.
 
@@ -101,9 +115,13 @@ class Engine:
         the jam goes on. `finish` closes all of them. reader reads the messages that come to
         the endpoint. clocks opens the clocks of other programs. Raises ValueError for one that
         the settings name and that cannot be used. resumed is the jam to go on with, to which
-        settings belong.
+        settings belong. term is how many engines have led it, with this one. make_recorder
+        makes the recorder, from what Recorder takes.
         """
         self.endpoint, self.clock = endpoint, clock
+        self._knob_monitor = KnobMonitor(options.map, settings, clock)
+        if options.map.out:
+            outputs = (*outputs, self._knob_monitor)
         self._fixed, self._setup = (tuple(outputs), tuple(inputs)), setup
         self._reader = reader or dialects.OscReader()
         self._counts = DropCounter(clock)
@@ -115,10 +133,10 @@ class Engine:
         self._recordings = RateLimiter(*_RECORDINGS)
         self._roles = Roles(
             options.control, options.role_rules, is_here=is_here,
-            pads_control=options.web_control,
+            pads_control=options.web_control, unlocked=_unlocked(options),
         )  # fmt: skip
         self._monitors = Monitors(endpoint.send, self._reader.echo, is_here=is_here)
-        self._takes = takes = Takes(options, on_trouble=call)
+        self._takes = takes = Takes(options, on_trouble=call, make_recorder=make_recorder)
         self._publisher = Publisher(
             self._monitors, takes, self._reader.echo, lambda: self.live.info.model, clock,
             failed=self._counts.error,
@@ -133,25 +151,72 @@ class Engine:
             on_beat=self._publisher.beat, on_ports=self._collect_ports,
         )  # fmt: skip
         self._publisher.on_control = self._note_control
+        self._collect_ports()  # a jam that goes on lifts its fingers there
         if not self.jam.replaying:  # whose beats are in the recording
             self._begin_clock(resumed)
-        self._collect_ports()
+            self._collect_ports()
         self._changes = ModelChanges(
             self.live, load, counts=self._counts, call=call,
             next_take=lambda reason: self._next_take(self.clock(), reason),
             on_voices=self._use_voices,
         )  # fmt: skip
         self._humans = Humans(self.live, self._roles, is_here=is_here, counts=self._counts)
+        self.twins = Twins(
+            self.live, self._humans.senders, address=lambda: endpoint.address,
+            monitors=lambda: self._monitors.here, send=endpoint.send, call=call,
+            hear=partial(setattr, self._publisher, "on_event"), clock=clock, term=term,
+        )  # fmt: skip
+        #: The engine that leads the jam now, which this one is to follow when it has stopped.
+        self.led_by: Address | None = None
+        if resumed is not None and resumed.company is not None:
+            self._keep_company(resumed.company)
         self.reception = Reception(
             endpoint, self._reader, self._roles, self.live, counts=self._counts, clock=clock,
             handle=self._handle, failed=self.failed,
         )  # fmt: skip
+        self._machine = MachineWatch(Path(options.sessions)) if options.show else None
+        self._health = HealthWatch(
+            self.live, counts=self._counts, publisher=self._publisher,
+            beat_clock=self._beat_clock, endpoint=endpoint, ports=lambda: self._ports,
+            machine=self._read_machine, send=self._send_health,
+        )  # fmt: skip
         self._status = Status(
             self.live, self._humans, counts=self._counts, roles=self._roles,
+            health=self._health,
             monitors=self._monitors, publisher=self._publisher, endpoint=endpoint,
             reader=self._reader, ports=lambda: self._ports,
             priority=lambda: self.priority, beat_clock=self._beat_clock, clock=clock,
         )  # fmt: skip
+
+    def take_lead(self, skip: int, before: Address | None, secret: str) -> None:
+        """Lead a jam that another engine led: skip the machine's next touches, which it played.
+
+        before is where it is, if that is another machine: it may live, and is told, with the
+        secret that it knows.
+        """
+        jam, now = self.jam, self.clock()
+        if isinstance(jam, Jam):
+            for touch in jam.voices.touches():
+                self._publisher.note_played(TouchPlayed(jam.t, touch, touch.dt), now)
+        for output in self._publisher.outputs:
+            if isinstance(output, SoundOutput):  # it was opened earlier
+                for name, row in SETTINGS.items():
+                    if row.sound:
+                        value = getattr(self.live.settings, name)
+                        output.handle(ControlChanged(jam.t, name, value), now)
+        self._publisher.skip = skip
+        self.twins.led_before, self.twins.secret = before, secret
+
+    def _keep_company(self, company: Company) -> None:
+        """Go on with the players and monitors of an engine that has led the jam."""
+        now, jam = self.clock(), self.jam
+        assert isinstance(jam, Jam)
+        lifted = self._humans.senders.take_over(company.players, jam.places(), now)
+        for who, finger in lifted:
+            jam.finger(jam.t, who, finger, Phase.UP)
+        for host, port in company.monitors:
+            if self.endpoint.is_here(host):
+                self._monitors.add((host, port), now)
 
     def _begin_clock(self, resumed: Resumed | None) -> None:
         """Begin the clock, and the jam that is resumed, whose beats went on meanwhile."""
@@ -185,6 +250,14 @@ class Engine:
         sender = self._humans.senders.get(source)
         return None if sender is None else sender.name
 
+    def origin(self, touch: Touch) -> Origin | None:
+        """Return where a human's touch came from; None where its player is gone."""
+        return self._humans.senders.origin(touch.who, touch.id)
+
+    def is_monitor(self, origin: Origin) -> bool:
+        """Return whether a touch came from a monitor, which a window is."""
+        return self._monitors.has(origin)
+
     def _collect_ports(self) -> None:
         """Use the ports that there are now."""
         outputs, self.inputs = self._fixed
@@ -204,6 +277,14 @@ class Engine:
     @property
     def _ports(self) -> tuple[Port, ...]:
         return tuple(dict.fromkeys((*self._publisher.outputs, *self.inputs)))
+
+    def _read_machine(self) -> MachineReading:
+        return MachineReading() if self._machine is None else self._machine.read()
+
+    def _send_health(self, health: Health) -> None:
+        """Send the health to the monitors of hosts alone."""
+        packet, now = native.encode_health(health.state, health.text), self.clock()
+        self._monitors.send_where(packet, lambda host: self._roles.of(host, now) is Role.HOST)
 
     # -- from other threads ----------------------------------------------------------------
 
@@ -271,23 +352,36 @@ class Engine:
             again = self._monitors.send_forecast(progress, forecast, self.clock(), due)
             wait = min(wait, again)
         wait = min(wait, live.retry_at - now, until_beat)
-        wait = min(wait, self._publisher.advance(), live.until_due())
+        if self.options.show:
+            wait = min(wait, self._health.advance(self.clock(), live.until_due()))
+        wait = min(wait, self._publisher.advance(), live.until_due(), self.twins.advance(now))
+        self._publisher.flush()  # lifts of fingers that are silent, for example
         if wait > 0.0 and not self.reception.waiting:
             wait = min(wait, live.prepare())
         return wait
 
     def finish(self, reason: str) -> None:
         """Lift every finger, close the recording and the ports."""
-        self.attempt(self.live.catch_up, self.clock())
+        handed_over = self.led_by is not None
+        if handed_over:  # what is due, and to lift, is another's, which needs the port
+            self._publisher.hand_over()
+            self.endpoint.close()
+            self.twins.close(twin_frames.YOURS)
+        else:
+            self.attempt(self.live.catch_up, self.clock())
         t = max(self.jam.t, self._takes.t(self.clock())) if self._takes.begun else 0.0
-        self.attempt(self.jam.finish, t)
+        if not handed_over:
+            self.attempt(self.jam.finish, t)
         self.attempt(self._publisher.flush)
         self.attempt(self._takes.end, t, reason, self._publisher.lateness)
         self.attempt(self._takes.close)
+        self.twins.close(twin_frames.OVER)
         for port in self._ports:
             self.attempt(port.close)
         if self._setup is not None:
             self.attempt(self._setup.close)
+        if self._machine is not None:
+            self._machine.close()
         self.endpoint.close()
 
     # -- input -----------------------------------------------------------------------------
@@ -309,6 +403,9 @@ class Engine:
             match request:
                 case native.Finger() | native.PitchedFinger() | native.PhaselessTouch():
                     self._humans.touch(request, source, arrival, sender, role, known)
+                case native.KnobMoves():
+                    moved = self._humans.moved(request)
+                    self._humans.touch(moved, source, arrival, sender, role, known)
                 case native.Control():
                     self._control(request, source, arrival, sender, role)
                 case native.Subscribe() if sender:
@@ -323,18 +420,43 @@ class Engine:
                     self._preview.handle(request, arrival)
                 case native.StatusRequest() if sender:
                     self._answer_status(request, arrival, sender, role)
+                case native.HealthRequest() if sender:
+                    self._answer_health(request, arrival, sender)
+                case native.MapRequest() if sender:
+                    if self._answers.is_confirmed(sender, request.cookie, arrival):
+                        answer = self._knob_monitor.describe()
+                        self.endpoint.send(
+                            osc.encode("/robojam/map/knobs", "s", answer), sender
+                        )
                 case native.SetupRequest() | native.SetupChange() if sender:
                     self._handle_setup(request, arrival, sender)
+                case native.Follow() if sender:
+                    self.twins.ask(request, sender[0], arrival)
+                case native.Yield() if sender:
+                    self._yield(request, sender)
                 case osc.Dropped():
                     self._counts.drop(request.reason, request.about, request.key)
                 case _:
                     self._counts.drop("wrong port")
         except RefusedError as refused:
             key = request.name if isinstance(request, native.Control) else ""
-            key = "" if refused.reason == NOT_ALLOWED else key  # one for each host
+            key = "" if refused.reason in (NOT_ALLOWED, LOCKED) else key  # one for each host
             self._counts.drop(refused.reason, refused.about, key)
         finally:
             self._counts.sender = ""
+
+    def _yield(self, request: native.Yield, sender: Address) -> None:
+        """Fall silent for an engine that has led the jam since, or hand it over to a twin."""
+        if request.term:
+            if request.term > self.twins.term and self.twins.knows(request.secret):
+                log.warning("%s leads the jam now", format_address(*sender))
+                self.led_by = sender
+                self.stopping = "another engine leads the jam"
+            return
+        if (heir := self.twins.heir) is None:
+            raise RefusedError("no twin", "nobody follows who could go on now")
+        self.led_by = heir
+        self.stopping = "its twin leads the jam"
 
     def _subscribe(self, request: native.Subscribe, arrival: float, sender: Address) -> None:
         monitor = sender[0], request.port
@@ -394,6 +516,8 @@ class Engine:
             self._check_names(name, checked)
         if name == "scene":
             name, checked = "morph", self._place_of(checked)
+        if name == "amount":
+            self._check_knobs(checked)
         value = checked
         if name == "record":
             self._record(arrival, on=bool(value))
@@ -423,6 +547,14 @@ class Engine:
             return self.options.map.place_of(scene)
         except ValueError as error:
             raise RefusedError("unknown scene", str(error)) from error
+
+    def _check_knobs(self, amounts: str) -> None:
+        """Refuse an amount of a knob that is not mapped. Raises RefusedError."""
+        for name in amounts_of(amounts):
+            if name not in self.options.map.out:
+                known = ", ".join(self.options.map.out) or "none"
+                about = f"no knob is named {name!r:.60}; [map.out] has {known:.200}"
+                raise RefusedError("unknown knob", about)
 
     def _control_clock(self, name: str, value: Any, arrival: float) -> None:
         """Do what a control of the clock says, and set those that follow from it."""
@@ -463,6 +595,7 @@ class Engine:
         if on:
             self._next_take(arrival, "a new recording")
         else:
+            self._publisher.flush()  # a lift may wait for the end of the loop's turn
             takes.end(takes.t(arrival), late=self._publisher.lateness)
         takes.recording = on
         self._monitors.control("record", int(on), arrival)
@@ -546,12 +679,26 @@ class Engine:
             )  # fmt: skip
             self.endpoint.send(osc.encode("/robojam/status", "s", answer), sender)
 
+    def _answer_health(
+        self, request: native.HealthRequest, arrival: float, sender: Address
+    ) -> None:
+        if self._answers.is_confirmed(sender, request.cookie, arrival):
+            health = self._health.judge(arrival)
+            self.endpoint.send(native.encode_health(health.state, health.text), sender)
+
     def status(self, most: int = MAX_ANSWER, here: bool = True) -> str:  # noqa: FBT001,FBT002
         """Return the engine's state and counts, as JSON of `most` bytes at most.
 
         here: it is for this machine. Others get no path, and no address of a player.
         """
         return self._status.encode(most, here=here)
+
+
+def _unlocked(options: Options) -> Collection[str] | None:
+    """Return the controls that are not locked; None for all."""
+    if not options.show or ALL_CONTROLS in options.show_allow:
+        return None
+    return options.show_allow
 
 
 def _is_own(name: str, value: object, role: Role) -> bool:

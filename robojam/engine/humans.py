@@ -6,6 +6,7 @@ recorded of it, a note gets its place by its player's range, fingers of who leav
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from robojam import music
@@ -20,7 +21,7 @@ from robojam.jam.fair_turns import PAUSE
 from robojam.limits import HostLimiter, RateLimiter
 from robojam.music import range_of
 from robojam.ports.udp import Address
-from robojam.touch import Phase, clip
+from robojam.touch import KNOB_RESTS, Phase, clip, place_of
 from robojam.wire import native
 
 log = logging.getLogger("robojam")
@@ -35,6 +36,10 @@ _CENT = 0.01
 _OWN, _OWN_HOSTS, _ALL_OWN = (1, 8), 256, (20, 64)
 #: Bytes of a setting's line in the recording, and of the part that a player adds to it.
 _SETTING = 100
+
+
+#: Reason for which what does not fit the instrument is refused.
+_SHAPE: Final = "another shape"
 
 
 class Humans:
@@ -69,6 +74,9 @@ class Humans:
         live, takes = self._live, self._takes
         if live.jam.replaying:
             raise RefusedError("replaying")
+        knobs = takes.options.knobs
+        if knobs or (isinstance(touch, native.PhaselessTouch) and touch.knobs):
+            touch = _as_knobs(touch, knobs)
         if isinstance(touch, native.Finger) and touch.phase is Phase.UP:
             if known is None:
                 raise RefusedError("absent finger")
@@ -83,7 +91,8 @@ class Humans:
         silent = self.senders.take(player, touch, arrival, sender[1] if sender else None)
         takes.quota.cause = None if paying is None or live.jam.starts_alone else paying
         if paying is not None and not isinstance(touch, native.PitchedFinger):
-            size = line_size(player.name, touch.id, touch.x, touch.y, touch.pressure)
+            place = touch.x, touch.y
+            size = line_size(player.name, touch.id, *place, touch.pressure, knobs)
             # A landing has a lift, which is never refused.
             takes.quota.charge(paying, 2 * size if lands else size, arrival)
         if silent:
@@ -107,8 +116,9 @@ class Humans:
             jam.control(t, "visitor" if role is Role.PLAYER else "host", who)
         if isinstance(touch, native.PhaselessTouch):
             jam.plain(
-                t, who, touch.x, touch.y, touch.dt, finger=touch.id, pressure=touch.pressure
-            )
+                t, who, touch.x, touch.y, touch.dt,
+                finger=touch.id, pressure=touch.pressure, knobs=touch.knobs,
+            )  # fmt: skip
         else:
             place = touch.x, touch.y
             jam.finger(
@@ -118,6 +128,21 @@ class Humans:
         if jam.is_out(who) != player.is_out:
             player.is_out = not player.is_out
             self._report_out(player)
+
+    def moved(self, request: native.KnobMoves) -> native.PhaselessTouch:
+        """Return an event of all knobs for a movement of some. Raises RefusedError.
+
+        The others are where anyone, a human or the machine, moved them last.
+        """
+        count = self._takes.options.knobs
+        highest = max(number for number, _ in request.moves)
+        if highest > count:
+            raise RefusedError(_SHAPE, _shape(f"knob {highest}", count))
+        knobs = list(self._live.jam.knobs) or [KNOB_RESTS] * count
+        for number, value in request.moves:
+            knobs[number - 1] = value
+        place = place_of(knobs)
+        return native.PhaselessTouch(*place, clipped=request.clipped, knobs=tuple(knobs))
 
     def alive(
         self, report: native.Alive, source: str, arrival: float, port: int | None
@@ -226,3 +251,29 @@ class Humans:
             return
         player.own[name] = value
         self._live.jam.control(self._takes.t(arrival), name, checked)
+
+
+def _as_knobs(touch: native.TouchInput, count: int) -> native.TouchInput:
+    """Return a touch as one of an instrument with a number of knobs, 0: with a surface.
+
+    Raises RefusedError where it is of another shape.
+    """
+    if isinstance(touch, native.PhaselessTouch):
+        if len(touch.knobs) == count:
+            return touch
+        if count == 2 and not touch.knobs:
+            return replace(touch, knobs=(touch.x, touch.y))
+        if touch.knobs:
+            if count == 0 and len(touch.knobs) == 2:
+                return replace(touch, knobs=())
+            raise RefusedError(_SHAPE, _shape(f"{len(touch.knobs)} values", count))
+    elif touch.phase is Phase.UP:  # of a finger that is not down
+        raise RefusedError("absent finger")
+    raise RefusedError(_SHAPE, _shape("a touch of a surface", count))
+
+
+def _shape(what: str, count: int) -> str:
+    """Return how what came differs from the instrument, in words."""
+    if count:
+        return f"{what} came, and the instrument has {count} knobs (--knobs)"
+    return f"{what} came, and the instrument is a surface (--knobs N is for knobs)"

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 from robojam.beats import Beats
 from robojam.controls import Settings
@@ -18,11 +18,12 @@ from robojam.engine.load import Load
 from robojam.engine.metrics import DropCounter
 from robojam.engine.publisher import Publisher
 from robojam.engine.takes import LoadedPlayer, ModelInfo, Resumed, Takes
-from robojam.jam.events import Counters, Event
+from robojam.jam.events import Counters, Event, TouchPlayed
 from robojam.jam.jam import Jam
 from robojam.jam.protocols import JamLike
 from robojam.limits import RateLimiter
 from robojam.system.shell import printable
+from robojam.touch import Phase, Touch, nth
 
 log = logging.getLogger("robojam")
 
@@ -34,6 +35,12 @@ _ASLEEP = 0.5
 _PLAYING = 0.003
 #: Warnings that the engine was held up: a second, and in a burst. All times are counted.
 _WARNINGS = (0.1, 3)
+#: Most voices of a jam of which checkpoints are written, and the least time to the next event
+#: in which one is made, in seconds: to copy the state takes a tenth of it. A jam that cannot be
+#: saved just now is asked again after the last.
+SAVED_VOICES: Final = 64
+_SAVING: Final = 0.003
+_LATER: Final = 0.05
 #: Seconds after which a machine that could not go on after an error tries again.
 _RETRY: Final = 2.0
 
@@ -65,6 +72,8 @@ class LiveJam:
         self._make_jam, self._publisher, self._counts = make_jam, publisher, counts
         self._clock, self._on_lost = clock, on_lost
         self.load, self.held_up = Load(), 0
+        #: Instant (s) at which it was held up last.
+        self.held_up_at = -math.inf
         self._warnings = RateLimiter(*_WARNINGS)
         #: Until when the present turn of the loop plays; and the instant up to which everything
         #: has been handled.
@@ -103,7 +112,22 @@ class LiveJam:
         counts, before = self._counts, resumed.jam.counts
         counts.heard, counts.played = before.heard, before.played
         self.takes.resume(self._clock(), resumed)
-        resumed.jam.hand_over(self._publisher.handle, counts)
+        if resumed.company is None:
+            resumed.jam.hand_over(self._publisher.handle, counts)
+            self._lift_at_outputs()
+        else:
+            resumed.jam.go_on(self._publisher.handle, counts)
+
+    def _lift_at_outputs(self) -> None:
+        """Lift the machine's fingers at the outputs alone, of which none is down in the jam.
+
+        There, one may be down that the recording does not know: it lacks the last moments
+        before a crash, and what lifted it may have been part of what was run again.
+        """
+        now, t = self._clock(), self.jam.t
+        for voice in range(self.takes.options.voices):
+            lift = Touch(0.5, 0.5, 0.0, Phase.UP, 0, nth("ai", voice))
+            self._publisher.send_to_outputs(TouchPlayed(t, lift, 0.0), now)
 
     def keep_to(self, beats: Beats | None, now: float) -> None:
         """Have the jam keep to other beats from an instant on; None for none."""
@@ -176,13 +200,13 @@ class LiveJam:
         while due is not None and due <= t:
             held = self.settings.pause or jam.silenced or jam.replaying
             if t - due > _ASLEEP and not held:
-                self.held_up += 1
+                self._note_delay(now)
                 if self._warnings.take(clock()):
                     log.warning("held up for %.1f s; the jam goes on from there", t - due)
                 jam.control(due, "pause", 1)
                 jam.control(t, "pause", 0)
             elif clock() > play_until and not held:
-                self.held_up += 1
+                self._note_delay(now)
                 self.load.miss(t - due)
                 jam.control(jam.t, "held_up", t - due)
                 break
@@ -191,15 +215,40 @@ class LiveJam:
         jam.advance(t)
         return t
 
+    def _note_delay(self, now: float) -> None:
+        self.held_up += 1
+        self.held_up_at = now
+
     def prepare(self) -> float:
         """Compute ahead in an idle turn; return the seconds until there is more to compute."""
         if not self.takes.begun:
             return math.inf
-        if (self.settings.follow or self.settings.memory) and not self.jam.plans:
+        asked = self.settings.follow or self.settings.memory
+        if asked and not self.jam.plans and not self.takes.options.knobs:
             self._report_unable()
         if self.settings.clock == "off":
             self._report_no_clock()
-        return self.jam.prepare(self.takes.t(self._clock()), plans=self.load.has_room)
+        wait = self.jam.prepare(self.takes.t(self._clock()), plans=self.load.has_room)
+        return min(wait, self._save_when_due())
+
+    def _save_when_due(self) -> float:
+        """Save the jam if it is time and nothing is due soon; return the seconds until then."""
+        if self.jam.replaying:
+            return math.inf
+        now = self._clock()
+        wait = self.takes.until_checkpoint(now)
+        if wait > 0.0:
+            return wait
+        jam = cast("Jam", self.jam)
+        if jam.player.voices > SAVED_VOICES or not jam.player.saves:
+            return math.inf
+        if not jam.saves:
+            return _LATER
+        if self.until_due() < _SAVING:
+            return _SAVING
+        self._publisher.flush()
+        self.takes.save(jam, self.info, now)
+        return math.inf
 
     def _report_unable(self) -> None:
         """Log, once for a model, that it can plan no phrases."""

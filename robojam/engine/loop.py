@@ -11,7 +11,7 @@ call of `Engine.attempt` is in the path of every touch.
 
 import math
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from robojam.engine.engine import Engine
@@ -27,10 +27,24 @@ _BURST = 128
 _LONGEST_WAIT = 3600.0
 
 
-def run(engine: Engine, *, service: ServiceNotifier | None = None) -> None:
+#: Function that waits until one of some files can be read, for some seconds at most (None: for
+#: as long as it takes), and returns those that can be.
+Wait = Callable[[Sequence[int], float | None], Sequence[int]]
+
+
+def wait_for_files(files: Sequence[int], timeout: float | None) -> Sequence[int]:
+    """Wait as `Wait` does. Raises OSError or ValueError for a file that is closed."""
+    # Not epoll: it rounds deadlines up to whole milliseconds.
+    return select.select(files, (), (), timeout)[0]
+
+
+def run(
+    engine: Engine, *, service: ServiceNotifier | None = None, wait_for: Wait = wait_for_files
+) -> None:
     """Play until the engine is asked to stop; then finish it.
 
-    service gets a keep-alive as long as the engine plays what is due without an error.
+    service gets a keep-alive as long as the engine plays what is due without an error. wait_for
+    waits for the engine's files, by the engine's clock.
     """
     watchdog = service if service is not None and service.interval < math.inf else None
     inputs: tuple[InputPort, ...] | None = None
@@ -56,9 +70,8 @@ def run(engine: Engine, *, service: ServiceNotifier | None = None) -> None:
                 files = [file for file in handlers if file not in resting]
                 wait = min(wait, AFTER_ERROR)
             timeout = 0.0 if waiting else None if wait == math.inf else min(wait, _LONGEST_WAIT)
-            # Not epoll: it rounds deadlines up to whole milliseconds.
             try:
-                ready, _, _ = select.select(files, (), (), timeout)
+                ready = wait_for(files, timeout)
             except Exception as error:  # a port has closed its file
                 engine.failed(error)
                 files = [file for file in files if _is_open(file)]

@@ -1,6 +1,7 @@
 """Metrics of the engine: drops, lateness, memory."""
 
 import logging
+import math
 import sys
 import traceback
 from array import array
@@ -28,6 +29,10 @@ _HOSTS, _KINDS, _WARNINGS = 64, 32, (1, 64)
 #: Most kinds of errors that are logged, and the calls of each that are shown. Further ones are
 #: only counted.
 _ERRORS, _CALLS = 32, 12
+#: Seconds from which a touch is late so that it can be heard, and without such a touch after
+#: which the next begins a series.
+AUDIBLY_LATE: Final = 0.01
+_SERIES = 10.0
 #: Seconds after which what has failed with an unforeseen error is tried again.
 AFTER_ERROR: Final = 0.1
 
@@ -42,6 +47,8 @@ class DropCounter(Counters):
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__()
         self.sender: tuple[str, int] | str = ""
+        #: Instant (s) of the last error that nobody foresaw.
+        self.error_at = -math.inf
         self._clock = clock
         self._hosts = ExpiringTable[str, ExpiringTable[tuple[str, str], bool]](_HOSTS, _QUIET)
         self._errors: set[str] = set()  # the kinds of those that were logged
@@ -71,6 +78,7 @@ class DropCounter(Counters):
         The kind is the exception's type and the line that raised it.
         """
         super().drop("error")
+        self.error_at = self._clock()
         last = deque(traceback.walk_tb(error.__traceback__), maxlen=1)
         place = [f"{frame.f_code.co_filename}:{line}" for frame, line in last]
         kind = " ".join([type(error).__name__, *place])
@@ -102,6 +110,18 @@ def memory_mb() -> float | None:
         return None
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+class LateTouches:
+    """Touches that were late so that it can be heard: the last, and the worst of its series."""
+
+    def __init__(self) -> None:
+        self.at, self.worst = -math.inf, 0.0
+
+    def add(self, seconds: float, now: float) -> None:
+        """Add a touch that was late by some seconds; a pause of _SERIES ends a series."""
+        self.worst = max(seconds, self.worst if now - self.at < _SERIES else 0.0)
+        self.at = now
 
 
 class Lateness:

@@ -21,7 +21,7 @@ from robojam.limits import RateLimiter
 from robojam.model import file as modelfile
 from robojam.model.file import ModelFileError
 from robojam.player.compiler import compile_apart
-from robojam.player.devices import can_compile, load_compiler
+from robojam.player.devices import can_compile, is_compiler_loaded, load_compiler
 from robojam.player.player import MAX_COMPILED, ModelPlayer
 from robojam.sessions.session import ModelRef
 from robojam.system.priority import adopt_main_priority
@@ -77,13 +77,16 @@ def is_compiled(build: str) -> bool:
     return f"{_STEPS}numba" in build
 
 
-def load(path: Path, *, device: str, voices: int, compiled: bool = False) -> LoadedPlayer:
+def load(
+    path: Path, *, device: str, voices: int, compiled: bool = False, knobs: int = 0
+) -> LoadedPlayer:
     """Load a model for play on a device: cpu, cuda or mps. Raises ModelFileError.
 
-    compiled: with compiled steps, as ModelPlayer has them. Raises ImportError without numba.
+    knobs is the number of knobs of the instrument, 0 for touches. compiled: with compiled
+    steps, as ModelPlayer has them. Raises ImportError without numba.
     """
     file = modelfile.read(path)
-    player = ModelPlayer(file, device=device, voices=voices, compiled=compiled)
+    player = ModelPlayer(file, device=device, voices=voices, compiled=compiled, knobs=knobs)
     ref = ModelRef(printable(path.name), file.sha256)
     return LoadedPlayer(player, ModelInfo(ref, device, build(device, player.steps)))
 
@@ -96,13 +99,14 @@ class Models:
         folders: Iterable[Path],
         *,
         device: str,
+        knobs: int = 0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Search these folders, then the models that robojam brings."""
+        """Search these folders, then the models that robojam brings; knobs is as of `load`."""
         resolved = [folder.resolve() for folder in (*folders, modelfile.folder())]
         self.folders = list(dict.fromkeys(resolved))
-        self.device = device
+        self.device, self.knobs = device, knobs
         #: Whether models are stepped by compiled functions on the CPU.
         self.compiled = False
         self._clock, self._sleep, self._limiter = clock, sleep, RateLimiter(*_LOADS)
@@ -153,12 +157,12 @@ class Models:
         """
         if self.device != "cpu":
             try:
-                return load(path, device=self.device, voices=voices)
+                return load(path, device=self.device, voices=voices, knobs=self.knobs)
             except RuntimeError as error:  # torch raises it for a device, of whichever kind
                 reason = printable(str(error).partition("\n")[0])
                 log.warning("%s does not work: %s; on with the CPU", self.device, reason)
                 self.device = "cpu"
-        return load(path, device="cpu", voices=voices, compiled=self.compiled)
+        return load(path, device="cpu", voices=voices, compiled=self.compiled, knobs=self.knobs)
 
     def load_compiled(
         self, path: Path, voices: int, on_loaded: Callable[[LoadedPlayer], None]
@@ -170,11 +174,12 @@ class Models:
         stepped by compiled functions need no compiler: importing it holds the interpreter for
         seconds, and who plays would wait for it.
         """
-        if self.device != "cpu" or voices > MAX_COMPILED or not can_compile():
+        if self.device != "cpu" or voices > MAX_COMPILED or self.knobs or not can_compile():
             return
 
         def work() -> None:
-            compile_apart()
+            if not is_compiler_loaded():
+                compile_apart()
             # A process that ends while the compiler is imported is aborted by it.
             imported = threading.Event()
             atexit.register(imported.wait, _IMPORT)

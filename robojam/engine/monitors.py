@@ -11,7 +11,7 @@ from robojam.controls import RefusedError, loses_digits
 from robojam.limits import RateLimiter, network_of, of_largest
 from robojam.ports.udp import Address
 from robojam.wire import native
-from robojam.wire.echo import EchoDetector, Kind
+from robojam.wire.echo import EchoDetector, Kind, Origin
 
 log = logging.getLogger("robojam")
 
@@ -67,6 +67,18 @@ class Monitors:
     def __len__(self) -> int:
         """Return the number of monitors."""
         return len(self._monitors)
+
+    def has(self, origin: Origin) -> bool:
+        """Return whether a touch comes from the very port of a monitor, as a window's do."""
+        return any(
+            port == origin.port and player_host(host) == origin.source
+            for host, port in self._monitors
+        )
+
+    @property
+    def here(self) -> list[Address]:
+        """Addresses of the monitors on this machine."""
+        return [monitor for monitor in self._monitors if self._is_here(monitor[0])]
 
     def add(self, monitor: Address, now: float) -> bool:
         """Add or renew a confirmed monitor; return whether it is new. Raises RefusedError.

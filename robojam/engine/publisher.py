@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from robojam.beats import Beats
-from robojam.engine.metrics import AFTER_ERROR, Lateness
+from robojam.engine.metrics import AFTER_ERROR, AUDIBLY_LATE, Lateness, LateTouches
 from robojam.engine.monitors import Monitors
 from robojam.engine.takes import Takes
 from robojam.jam.events import (
@@ -29,6 +29,7 @@ from robojam.jam.events import (
 )
 from robojam.ports.delay_line import DelayLine
 from robojam.ports.interface import OutputPort
+from robojam.ports.osc_out import OscOutput
 from robojam.sessions.session import ModelRef
 from robojam.touch import Phase, is_machine
 from robojam.wire import native
@@ -70,9 +71,15 @@ class Publisher:
         #: Seconds from when the machine plays a touch until all outputs have sounded it.
         self.latency = 0.0
         self.lateness, self.beat_lateness = Lateness(), Lateness()
+        self.late = LateTouches()
         self._monitors, self._takes, self._echo = monitors, takes, echo
         self._model, self._clock, self._failed = model, clock, failed
         self._unflushed: deque[Event] = deque()
+        #: Touches of the machine, from the next one on, that the outputs have already.
+        self.skip = 0
+        #: Called with each event before the outputs have it, where there are twins; what it
+        #: returns is called when they have it.
+        self.on_event: Callable[[Event], Callable[[], None] | None] | None = None
         #: Called with each control that took effect, and its instant (s).
         self.on_control: Callable[[ControlChanged, float], None] = lambda *_: None
 
@@ -104,7 +111,14 @@ class Publisher:
         """Publish an event; the jam's sink. Monitors and recording may get it at `flush`."""
         takes = self._takes
         at = event.t + takes.origin if takes.begun else self._clock()
+        if self.skip and isinstance(event, TouchPlayed) and is_machine(event.touch.who):
+            self.skip -= 1
+            self.note_played(event, at)
+            return
+        tell_twins = None if self.on_event is None else self.on_event(event)
         self.send_to_outputs(event, at)
+        if tell_twins is not None:
+            tell_twins()
         if isinstance(event, ControlChanged):
             self.on_control(event, at)
         more_follows = isinstance(event, TouchPending | MotifReturned)
@@ -118,9 +132,23 @@ class Publisher:
                 self._echo.sent_touch(touch, now)
                 if touch.phase is not Phase.UP:
                     self.lateness.add(now - at)
+                    if now - at > AUDIBLY_LATE:
+                        self.late.add(now - at, now)
         self._unflushed.append(event)
         if not more_follows or len(self._unflushed) >= _MAX_UNFLUSHED:
             self.flush()
+
+    def note_played(self, event: TouchPlayed, at: float) -> None:
+        """Note at the outputs of OSC a touch that their receivers have from another engine."""
+        for output in self.outputs:
+            if isinstance(output, OscOutput):
+                output.take_over(event, at)
+
+    def hand_over(self) -> None:
+        """Leave the fingers that are down at receivers of OSC to another engine."""
+        for output in self.outputs:
+            if isinstance(output, OscOutput):
+                output.hand_over()
 
     def flush(self) -> None:
         """Give monitors and recording what they have not got yet."""
@@ -141,7 +169,10 @@ class Publisher:
 
     def _send_to_monitors(self, event: Event, _at: float) -> None:
         if isinstance(event, TouchPlayed):
-            if self._monitors:
+            if self._monitors and not (event.touch.knobs and event.touch.phase is Phase.UP):
+                if event.touch.pressure is not None:
+                    pressure = native.encode_pressure(event.touch)
+                    self._monitors.send(pressure, self._clock())
                 packet = native.encode_touch(event.touch, event.dt)
                 self._monitors.send(packet, self._clock())
         elif isinstance(event, TouchPending):

@@ -18,8 +18,9 @@ QUOTA: Final = (9_000, 14_000_000)
 _HOSTS = 256
 ALL: Final = (80_000, 60_000_000)
 #: Bytes of a touch's line without its player, finger and place, and of a measured pressure:
-#: the names of the fields, a time of 18 letters and a dt of 22.
+#: the names of the fields, a time of 18 letters and a dt of 22. And of knobs, and of each.
 _LINE, _PRESSURE = 93, 34
+_KNOBS, _KNOB = 11, 20
 
 
 class RecordingQuota:
@@ -51,7 +52,10 @@ class RecordingQuota:
             self.charge(self.cause, size, now)
 
 
-def line_size(who: str, finger: int, x: float, y: float, pressure: float | None = None) -> int:
-    """Return about how many bytes a touch takes in a recording."""
+def line_size(
+    who: str, finger: int, x: float, y: float, pressure: float | None = None, knobs: int = 0
+) -> int:
+    """Return about how many bytes a touch, or an event of knobs, takes in a recording."""
     place = len(repr(x)) + len(repr(y)) + len(who) + len(str(finger))
-    return _LINE + place + (0 if pressure is None else _PRESSURE)
+    more = _KNOBS + _KNOB * knobs if knobs else 0
+    return _LINE + place + more + (0 if pressure is None else _PRESSURE)

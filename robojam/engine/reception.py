@@ -195,7 +195,7 @@ class Reception:
 
 def _work(request: native.Input) -> int:
     """Return how much work a request is, in touches: a lift is none, as none may be lost."""
-    if isinstance(request, native.Finger | native.PitchedFinger | native.PhaselessTouch):
+    if isinstance(request, native.TouchInput | native.KnobMoves):
         return int(not isinstance(request, native.Finger) or request.phase is not Phase.UP)
     if isinstance(request, native.Control):
         return 2 if request.name in SETTINGS else 8

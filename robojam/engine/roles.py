@@ -16,7 +16,7 @@ from robojam.config.networks import Network, parse_network
 from robojam.config.roles import Role, RoleRules
 from robojam.controls import CONTROLS, RefusedError
 from robojam.limits import host_of
-from robojam.system.shell import shell_quoted
+from robojam.system.shell import printable, shell_quoted
 from robojam.wire import native
 from robojam.wire.midi.port_names import matches
 
@@ -24,21 +24,29 @@ from robojam.wire.midi.port_names import matches
 #: own: see `_is_own`. What is not in the table is for hosts.
 _LEAST: Final[Mapping[type, Role]] = {
     native.StatusRequest: Role.WATCHER,
+    native.MapRequest: Role.WATCHER,
     native.Subscribe: Role.WATCHER,
     native.Finger: Role.PLAYER,
     native.PitchedFinger: Role.PLAYER,
     native.PhaselessTouch: Role.PLAYER,
+    native.KnobMoves: Role.PLAYER,
     native.Alive: Role.PLAYER,
 }
 #: Other requests, as a refusal names them.
 _WHAT: Final[Mapping[type, str]] = {
     native.PreviewTouch: "a preview",
+    native.HealthRequest: "the health of the jam",
     native.SetupRequest: "the setup",
     native.SetupChange: "the setup",
     native.LearnPad: "learning a pad",
 }
-#: Reason of a refusal.
+#: Reasons of a refusal.
 NOT_ALLOWED: Final = "not allowed"
+LOCKED: Final = "locked"
+#: Requests that are locked in a show besides controls: they change the jam, or are heard.
+_LOCKED: Final = (native.PreviewTouch, native.SetupChange, native.LearnPad)
+#: Control that is never locked.
+_NEVER_LOCKED: Final = "panic"
 _RANK: Final = {Role.WATCHER: 0, Role.PLAYER: 1, Role.HOST: 2}
 #: Most sources whose roles are remembered, and for how many seconds: the addresses of this
 #: machine may change.
@@ -57,13 +65,16 @@ class Roles:
         *,
         is_here: Callable[[str], bool],
         pads_control: bool = False,
+        unlocked: Collection[str] | None = None,
     ) -> None:
         """Start with networks whose hosts may control, and rules for all others.
 
         pads_control: players at pads in browsers may control the jam, too. is_here says
         whether a host is this machine, for certain. Names of hosts have been replaced by
-        their addresses.
+        their addresses. unlocked: the controls that hosts, too, may set; None for all, and
+        then the setup is not locked either.
         """
+        self._unlocked = unlocked
         self._is_here, self._rules = is_here, rules or RoleRules()
         self._pads_control = pads_control
         named = [(who, role) for who, role in self._rules.address.items()]
@@ -92,6 +103,9 @@ class Roles:
         if isinstance(request, native.Dropped):
             return Role.WATCHER
         role = self.of(source, now)
+        if self._unlocked is not None and self._is_locked(request, self._unlocked):
+            self.refused[role] += 1
+            raise RefusedError(LOCKED, _how_to_unlock(request))
         if role is Role.HOST:
             return role
         if _RANK[role] >= _RANK[_LEAST.get(type(request), Role.HOST)]:
@@ -104,13 +118,32 @@ class Roles:
         self.refused[role] += 1
         raise RefusedError(NOT_ALLOWED, self._advice(request, source, role))
 
+    @property
+    def unlocked(self) -> list[str] | None:
+        """The controls that are not locked; None where none is."""
+        return None if self._unlocked is None else sorted({*self._unlocked, _NEVER_LOCKED})
+
     def status(self) -> dict[str, int]:
-        """Return how many requests were refused, by role, as JSON values."""
-        return {role: self.refused[role] for role in (Role.PLAYER, Role.WATCHER)}
+        """Return how many requests were refused, by role, as JSON values.
+
+        A host is refused what is locked alone.
+        """
+        roles = [Role.PLAYER, Role.WATCHER]
+        if self._unlocked is not None:
+            roles.insert(0, Role.HOST)
+        return {role: self.refused[role] for role in roles}
+
+    @staticmethod
+    def _is_locked(request: native.Input, unlocked: Collection[str]) -> bool:
+        if isinstance(request, native.Control):
+            return request.name not in unlocked and request.name != _NEVER_LOCKED
+        return isinstance(request, _LOCKED)
 
     def _find(self, source: str) -> Role:
         """Return the role of a source by the rules."""
         kind, _, rest = source.partition(":")
+        if kind == "serial":
+            return Role.HOST
         if kind == "midi":
             roles = [role for who, role in self._rules.midi.items() if matches(who, [rest])]
             return roles[0] if roles else Role.HOST
@@ -146,6 +179,15 @@ class Roles:
         is_host = table == "address"
         needed = f"--control {shell_quoted(who)}" if is_host else line % Role.HOST
         return f"{what} is for hosts alone, and this is a player; to let it: {needed:.200}"
+
+
+def _how_to_unlock(request: native.Input) -> str:
+    """Return what a person does about a request that is locked."""
+    if isinstance(request, native.Control):
+        name = printable(f"{request.name:.40}")
+        return f"{name} is locked in a show; to let it: --show-allow {name}"
+    what = _WHAT.get(type(request), "this")
+    return f"{what} is locked in a show, which was started with --show"
 
 
 def _size(rule: tuple[Network | str, Role]) -> tuple[float, int]:

@@ -12,11 +12,12 @@ docs/limits.md lists the limits, with their reasons.
 
 import logging
 import math
-from collections.abc import Callable, Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from robojam.controls import RefusedError
+from robojam.engine.twin_frames import Player
 from robojam.jam.fair_turns import PAUSE
 from robojam.limits import (
     ExpiringTable,
@@ -28,6 +29,7 @@ from robojam.limits import (
 )
 from robojam.music import FIRST_HUMAN
 from robojam.touch import LIFT_AFTER, MAX_FINGERS, PAUSE_IS_DOWN, Phase, nth
+from robojam.wire.echo import Origin
 from robojam.wire.native import Control, PhaselessTouch, PitchedFinger, PreviewTouch, TouchInput
 
 log = logging.getLogger("robojam")
@@ -332,6 +334,17 @@ class Senders:
         """Return the sender of a source; None where it is no player."""
         return self._present.get(source)
 
+    def origin(self, name: str, finger: int) -> Origin | None:
+        """Return where what a player's finger does comes from; None where nobody has the name.
+
+        It has a port where the source is a host, whose programs are all one player.
+        """
+        sender = self._present.get(self._names.get(name, ""))
+        if sender is None:
+            return None
+        down = sender.fingers.get(finger) if sender.is_lossy else None
+        return Origin(sender.source, None if down is None else down.port)
+
     def has(self, name: str) -> bool:
         """Return whether a player has a name now; the human and human1 are all or the first."""
         return name in ("", "human", FIRST_HUMAN) or any(
@@ -350,6 +363,44 @@ class Senders:
         """Note that the jam has lifted every finger."""
         for sender in self._present.values():
             sender.lift_all(now)
+
+    # -- of a twin -----------------------------------------------------------------------------
+
+    def company(self) -> list[Player]:
+        """Return the players, for a twin."""
+        return [
+            Player(
+                sender.source, sender.name, dict(sender.own), list(sender.fingers),
+                any(finger.is_plain for finger in sender.fingers.values()),
+            )
+            for sender in self._present.values()
+        ]  # fmt: skip
+
+    def take_over(
+        self, players: Iterable[Player], down: Mapping[tuple[str, int], _Place], now: float
+    ) -> list[tuple[str, int]]:
+        """Go on with the players of another engine; return the fingers that are to be lifted.
+
+        down are the fingers of the jam, with their places. Those of hosts stay down, and are
+        lifted as those of which there is no news; others have phases of their own.
+        """
+        kept = set()
+        for player in players:
+            if player.source in self._present or player.name in self._names:
+                continue
+            self._past.put(player.source, _Past(player.name, dict(player.own)))
+            try:
+                sender = self.admit(player.source, now)
+            except RefusedError:
+                continue
+            if not sender.is_lossy or player.is_plain:
+                continue
+            for finger in player.fingers:
+                if (place := down.get((sender.name, finger))) is not None:
+                    sender.fingers[finger] = _Finger(*place, now, now, None, limit=SILENCE)
+                    kept.add((sender.name, finger))
+            self._search_at = min(self._search_at, now + SILENCE)
+        return [key for key in down if key not in kept]
 
     # -- messages ------------------------------------------------------------------------------
 
@@ -497,5 +548,8 @@ class Senders:
 
 
 def _is_lossy(source: str) -> bool:
-    """Return whether a source is a host that sends touches itself: not TUIO, MIDI or a pad."""
-    return not source.startswith(("midi:", "tuio:", "web:"))
+    """Return whether a source is a host that sends touches itself.
+
+    Not TUIO, a device of this machine or a pad.
+    """
+    return not source.startswith(("midi:", "serial:", "tuio:", "web:"))

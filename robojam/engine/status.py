@@ -9,6 +9,7 @@ from typing import Any
 
 from robojam.engine.beat_clock import BeatClock
 from robojam.engine.fit_json import fit_json
+from robojam.engine.health import HealthWatch
 from robojam.engine.humans import Humans
 from robojam.engine.live_jam import LiveJam
 from robojam.engine.metrics import DropCounter, memory_mb
@@ -37,12 +38,14 @@ class Status:
         ports: Callable[[], Iterable[Port]],
         priority: Callable[[], str],
         beat_clock: BeatClock,
+        health: HealthWatch,
         clock: Callable[[], float],
     ) -> None:
         """Report on all these; ports returns the ports that there are now.
 
         priority returns that of the process, in words.
         """
+        self._health = health
         self._live, self._humans, self._counts, self._roles = live, humans, counts, roles
         self._monitors, self._publisher, self._endpoint = monitors, publisher, endpoint
         self._reader, self._ports, self._clock = reader, ports, clock
@@ -85,6 +88,9 @@ class Status:
             "replaying": jam.replaying,
             "recording": takes.recorded,
             "trouble": takes.trouble,
+            "health": self._health.status(now),
+            "show": takes.options.show,
+            "unlocked": self._roles.unlocked,
             "fingers": jam.fingers,
             "players": self._humans.senders.status(now),
             "played": counts.played,
@@ -113,6 +119,7 @@ class Status:
             "cpu_s": time.process_time(),
             "memory_mb": memory_mb(),
             "voices": takes.options.voices,
+            "knobs": takes.options.knobs,
             "memories": jam.memories,
             "sessions": self._sessions,
             **self._reader.status(),
@@ -126,6 +133,7 @@ class Status:
             del status["clock"]
         if not here:
             del status["sessions"]
+            del status["health"]  # for hosts, who get it as a message
             if "web" in status:
                 del status["web"]["url"]  # whoever has it may play
             status["recording"] = Path(status["recording"]).name

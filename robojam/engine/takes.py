@@ -1,11 +1,14 @@
 """Takes, one after another: their beginnings, seeds and recordings."""
 
 import logging
+import math
 import queue
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +18,17 @@ from robojam.config.options import Options
 from robojam.controls import Settings
 from robojam.engine.metrics import Lateness
 from robojam.engine.quota import RecordingQuota, line_size
+from robojam.engine.twin_frames import Company
+from robojam.jam import saved
 from robojam.jam.events import ControlChanged, TouchPlayed
 from robojam.jam.jam import RULES, Jam
 from robojam.jam.protocols import Player
-from robojam.sessions.recorder import Recorder
+from robojam.sessions.checkpoint import Moment, Saving
+from robojam.sessions.recorder import CHECKPOINTS, Before, Recorder
 from robojam.sessions.session import (
     CLOSED,
     Header,
     ModelRef,
-    SessionEvent,
     SetEvent,
     TouchEvent,
 )
@@ -58,25 +63,35 @@ class LoadedPlayer:
 class Resumed:
     """A jam that was run through a recording, and goes on from there.
 
-    header and events are what its own recording begins with; loaded is the player with which
+    header and before are what its own recording begins with; loaded is the player with which
     it goes on. seed is the one in force; away (s) is how long ago the recording was left.
+    company is given where another engine has just led the jam: then time has gone on, and
+    fingers are down.
     """
 
     jam: Jam
     header: Header
-    events: tuple[SessionEvent, ...]
+    before: Before
     loaded: LoadedPlayer
     seed: int
     away: float
+    company: Company | None = None
 
 
 class Takes:
     """Takes of a jam. A take begins with its first touch, which is its t = 0."""
 
     def __init__(
-        self, options: Options, *, on_trouble: Callable[[Callable[[], None]], None]
+        self,
+        options: Options,
+        *,
+        on_trouble: Callable[[Callable[[], None]], None],
+        make_recorder: Callable[..., Recorder] = Recorder,
     ) -> None:
-        """Wait for the first take. on_trouble runs a function on the engine's thread."""
+        """Wait for the first take. on_trouble runs a function on the engine's thread.
+
+        make_recorder makes the recorder, from what Recorder takes.
+        """
         self._recording = options.record
         self.quota = RecordingQuota()
         self._problems: queue.SimpleQueue[str] = queue.SimpleQueue()  # not reported yet
@@ -86,12 +101,14 @@ class Takes:
         #: Whether a take has begun, and the instant of its beginning (0 while it waits). No
         #: properties: asked for several times a touch.
         self.begun, self.origin = False, 0.0
+        #: When the next checkpoint may be written, and the events since the last one.
+        self._save_at, self._unsaved = math.inf, 0
 
         def note(problem: str) -> None:
             self._problems.put(problem)
             on_trouble(self._report)
 
-        self._recorder = Recorder(Path(options.sessions), on_trouble=note)
+        self._recorder = make_recorder(Path(options.sessions), on_trouble=note)
         if options.record:
             self._recorder.check_folder()
 
@@ -117,14 +134,18 @@ class Takes:
         if self.recording:
             self.trouble.clear()
             self._recorder.begin(self._header(info, settings, self.seed))
+            self._save_at, self._unsaved = instant + CHECKPOINTS, 0
         return self.seed
 
     def resume(self, instant: float, resumed: Resumed) -> None:
         """Go on with a take, whose time goes on at an instant, and begin its recording."""
         self.begun, self.origin = True, instant - resumed.jam.t
+        if resumed.company is not None:
+            self.origin -= resumed.away
         self.seed = resumed.seed
         if self.recording:
-            self._recorder.begin(resumed.header, resumed.events)
+            self._recorder.begin(resumed.header, resumed.before)
+            self._save_at = -math.inf  # for a crash that comes soon
 
     def await_next(self) -> None:
         """Wait for the first touch of the next take."""
@@ -139,14 +160,33 @@ class Takes:
         """Record a touch, or a control with its value."""
         if not self.recording or not self.begun:
             return
+        self._unsaved += 1
         if isinstance(event, TouchPlayed):
             self._recorder.write(TouchEvent(event.t, event.touch))
             touch = event.touch
             if touch.who == "ai":  # the number of voices is the host's choice
-                size = line_size(touch.who, touch.id, touch.x, touch.y)
+                place, knobs = (touch.x, touch.y), len(touch.knobs)
+                size = line_size(touch.who, touch.id, *place, None, knobs)
                 self.quota.charge_answer(size, event.t + self.origin)
         else:
             self._recorder.write(SetEvent(event.t, {event.name: value}))
+
+    def until_checkpoint(self, now: float) -> float:
+        """Return the seconds until a checkpoint is due; infinity for none."""
+        if not (self.recording and self.begun and self._unsaved):
+            return math.inf
+        return max(0.0, self._save_at - now)
+
+    def save(self, jam: Jam, info: ModelInfo, now: float) -> None:
+        """Have a checkpoint written of a jam, whose events are all recorded."""
+        self._save_at, self._unsaved = now + self._recorder.checkpoint_interval, 0
+        state, player = jam.save(), jam.player
+        moment = Moment(
+            t=jam.t, at=time.time(), model=info.model, device=info.device, build=info.build,
+            rules=jam.rules, voices=player.voices, seed=self.seed or 0, controls=state.settings,
+            heard=jam.counts.heard, played=jam.counts.played,
+        )  # fmt: skip
+        self._recorder.save(Saving(moment, partial(saved.encode, state, player)))
 
     def end(self, t: float, reason: str = CLOSED, late: Lateness | None = None) -> None:
         """End the recording, if there is one, with the machine's lateness; the jam goes on."""
@@ -156,6 +196,16 @@ class Takes:
         """Write what is waiting, end the recorder's threads, and report what is lost."""
         self._recorder.close()
         self._report()
+
+    @property
+    def failed(self) -> str | None:
+        """Reason why nothing can be recorded at the moment; None while it goes well."""
+        return self._recorder.failed
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file that is written; "" where there is none."""
+        return "" if self._recorder.path is None else self._recorder.path.name
 
     @property
     def recorded(self) -> str:

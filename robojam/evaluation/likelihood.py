@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from robojam.corpus.corpus import Corpus, clean, dequantise
+from robojam.corpus.corpus import Corpus, clean, dequantise, describe_columns
 from robojam.model import lattice
 from robojam.model.event import EventSpec
 from robojam.model.mdrnn import EventModel
@@ -43,44 +43,83 @@ class Score:
     xydt: float | None = None  # with the event's flags summed out; None if not asked for
 
 
+#: Sums for each performance of a group (n, F): log densities of the events that are scored, by
+#: factor; and with the flags summed out (n,).
+Terms = tuple[Doubles, Doubles]
+
+
 def score(model: EventModel, corpus: Corpus, *, flagless: bool = False) -> Score:
     """Score a model on a corpus; with flagless, xydt as well.
 
     Raises ValueError for a corpus without an event to score, or with other columns than the
     model's.
     """
+    cleaned = prepare(model.event, corpus)
+    terms = [score_group(model, cleaned, group, flagless=flagless) for group in groups(cleaned)]
+    return total(model.event, cleaned, terms, flagless=flagless)
+
+
+def prepare(event: EventSpec, corpus: Corpus) -> Corpus:
+    """Return a corpus as it is scored. Raises ValueError, as `score` does."""
     cleaned = clean(corpus)
-    count = int(np.maximum(cleaned.lengths - 1, 0).sum())
-    if count == 0:
+    if not _count(cleaned):
         raise ValueError(f"{corpus.name} has no performance of two events or more")
-    if corpus.columns != model.event.columns:
-        held, known = ", ".join(corpus.columns), ", ".join(model.event.columns)
-        raise ValueError(f"{corpus.name} holds ({held}), and the model is over ({known})")
+    if corpus.columns != event.columns:
+        held, known = map(describe_columns, (corpus.columns, event.columns))
+        raise ValueError(f"{corpus.name} holds {held}, and the model is over {known}")
+    return cleaned
+
+
+def groups(corpus: Corpus) -> list[NDArray[np.intp]]:
+    """Return the performances that are scored together, of similar length, by their indices."""
+    order = np.argsort(corpus.lengths, kind="stable")
+    return [order[start : start + ROWS] for start in range(0, len(order), ROWS)]
+
+
+def score_group(
+    model: EventModel, corpus: Corpus, group: NDArray[np.intp], *, flagless: bool
+) -> Terms:
+    """Score a group of a corpus that is prepared."""
     prior_shares = [(0, 1 - sum(share for _, share in model.event.lattices))]
     prior_shares += model.event.lattices
     log_prior = np.log([share for _, share in prior_shares])
     lattices = [n for n, _ in prior_shares]
-    part_sums, flagless_sum = np.zeros(len(model.event.factors)), 0.0
-    # Performances of similar length are scored together.
-    order, offsets = np.argsort(cleaned.lengths, kind="stable"), cleaned.offsets.tolist()
+    part_sums, flagless_sums = (
+        np.zeros((len(group), len(model.event.factors))),
+        np.zeros(len(group)),
+    )
+    offsets = corpus.offsets.tolist()
     model.eval()
     with torch.inference_mode():
-        for start in range(0, len(order), ROWS):
-            group = order[start : start + ROWS]
-            performances = [dequantise(cleaned, *offsets[p : p + 2]) for p in group]
-            densities = _score_hypotheses(model, performances, lattices, flagless=flagless)
-            for parts, without_flags in densities:
-                part_sums += lattice.mix(parts, log_prior)[1:].sum(0)
-                if flagless:
-                    # The flags of this event are summed out. The posterior of the lattice
-                    # comes from the events before it, with their flags.
-                    log_posterior = lattice.log_posteriors(parts.sum(-1), log_prior)
-                    mixed = np.logaddexp.reduce(log_posterior + without_flags, 0)
-                    flagless_sum += float(mixed[1:].sum())
-    names = [factor.name for factor in model.event.factors]
+        performances = [dequantise(corpus, *offsets[p : p + 2]) for p in group]
+        densities = _score_hypotheses(model, performances, lattices, flagless=flagless)
+        for row, (parts, without_flags) in enumerate(densities):
+            part_sums[row] = lattice.mix(parts, log_prior)[1:].sum(0)
+            if flagless:
+                # The flags of this event are summed out. The posterior of the lattice
+                # comes from the events before it, with their flags.
+                log_posterior = lattice.log_posteriors(parts.sum(-1), log_prior)
+                mixed = np.logaddexp.reduce(log_posterior + without_flags, 0)
+                flagless_sums[row] = mixed[1:].sum()
+    return part_sums, flagless_sums
+
+
+def total(event: EventSpec, corpus: Corpus, terms: Sequence[Terms], *, flagless: bool) -> Score:
+    """Return the score of a corpus that is prepared, from the terms of its groups in order."""
+    count, part_sums, flagless_sum = _count(corpus), np.zeros(len(event.factors)), 0.0
+    for parts, without_flags in terms:  # one by one, so that the sum is always the same
+        for row, value in zip(parts, without_flags.tolist(), strict=True):
+            part_sums += row
+            flagless_sum += value
+    names = [factor.name for factor in event.factors]
     means = dict(zip(names, (-part_sums / count).tolist(), strict=True))
     xydt = -flagless_sum / count if flagless else None
     return Score(count, float(-part_sums.sum() / count), means, xydt)
+
+
+def _count(corpus: Corpus) -> int:
+    """Return how many events of a clean corpus are scored."""
+    return int(np.maximum(corpus.lengths - 1, 0).sum())
 
 
 def mean_score(scores: Sequence[Score]) -> Score:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from robojam.model.event import TOUCH
 from robojam.model.file import ModelFile
 from robojam.player.generate import generate
 
@@ -89,6 +90,8 @@ def continue_openings(
 ) -> list[Floats]:
     """Return `each` takes (n, 4) by a model for each opening, one after the other.
 
+    Pressure is left out.
+
     Each lasts as long as what people played after the opening. The model continues from the
     middle of the performance: it is given the silence since the opening's last touch, which
     people's next touch also comes after.
@@ -101,7 +104,8 @@ def continue_openings(
     options |= {"follow": follow, "memory": memory}
     silences = (np.array(seconds) - opening_seconds) / 2
     limits = np.array(seconds) + 1e-6
-    return [*generate(file, openings, seconds=limits, silences=silences, **options)]
+    takes = generate(file, openings, seconds=limits, silences=silences, **options)
+    return [take[:, : len(TOUCH)] for take in takes]
 
 
 def compare(

@@ -6,8 +6,9 @@ Each part answers one question; docs/measure.md says what each can and cannot se
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ from robojam.model.file import ModelFile
 from robojam.player.player import ModelPlayer
 
 Floats = NDArray[np.floating[Any]]
+#: A part of the measurement, and what computes some of them.
+Part = Callable[[], Any]
+Run = Callable[[Sequence[Part]], list[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,10 @@ class PlayReport:
         return asdict(self.likeness) | parts
 
 
+def _one_after_the_other(parts: Sequence[Part]) -> list[Any]:
+    return [part() for part in parts]
+
+
 def measure(
     file: ModelFile,
     performances: Sequence[Floats],
@@ -75,48 +83,65 @@ def measure(
     learnt: Sequence[Floats] = (),
     seed: int = 0,
     quick: bool = False,
+    run: Run = _one_after_the_other,
 ) -> PlayReport:
     """Measure how a model plays, by clean performances (n, 4) of people.
 
     learnt: other performances, from which the judge of belonging and the listener learn.
-    quick: likeness and belonging alone. Raises ValueError if too few of the performances can
-    be used, and ModuleNotFoundError without scikit-learn, or without torch if not quick.
+    quick: likeness and belonging alone. run: computes parts, in their order or at the same
+    time. Raises ValueError if too few of the performances can be used, and
+    ModuleNotFoundError without scikit-learn, or without torch if not quick.
     """
-    pairs = likeness.split_in_half(performances)
+    pairs, taught = likeness.split_in_half(performances), likeness.split_in_half(learnt)
     sampling: dict[str, Any] = {"temperature": temperature, "spread": spread}
-    takes = likeness.continue_openings(
-        file, pairs, seed=seed, follow=follow, memory=memory, **sampling
-    )
-    likely = likeness.compare(pairs, takes, seed=seed, **sampling)
-    taught = likeness.split_in_half(learnt)
-    belongs = None
-    if min(len(pairs), len(taught) or len(pairs)) >= belonging.FEWEST:
-        belongs = belonging.compare(pairs, takes, learnt=taught, seed=seed)
-    adaptation, motif, heard = None, None, None
+    dials: dict[str, Any] = {"follow": follow, "memory": memory}
+    answer = partial(likeness.continue_openings, file, seed=seed, **sampling, **dials)
+    first: dict[str, Part] = {"takes": partial(answer, pairs)}
     if not quick:
-        known = None
         if len(taught) >= belonging.FEWEST:
-            answers = likeness.continue_openings(
-                file, taught, seed=seed, follow=follow, memory=memory, each=1, **sampling
-            )
-            known = [after for _, after in taught], answers
-        heard = listener.compare([after for _, after in pairs], takes, learnt=known, seed=seed)
-        player = ModelPlayer(file)
-
-        def settings() -> Settings:  # a jam may change them
-            return Settings(
-                temperature=temperature, spread=spread, follow=follow, memory=memory
-            )
-
-        adaptation = conversation.measure_adaptation(player, settings, seed=seed)
-        motif = conversation.measure_motif(player, settings, performances, seed=seed)
+            first["answers"] = partial(answer, taught, each=1)
+        settings = Settings(**sampling, **dials)
+        first["adaptation"] = partial(_adaptation, file, settings, seed)
+        first["motif"] = partial(_motif, file, settings, performances, seed)
+    made = _run(run, first)
+    takes = made["takes"]
+    then: dict[str, Part] = {
+        "likeness": partial(likeness.compare, pairs, takes, seed=seed, **sampling)
+    }
+    if min(len(pairs), len(taught) or len(pairs)) >= belonging.FEWEST:
+        then["belonging"] = partial(belonging.compare, pairs, takes, learnt=taught, seed=seed)
+    if not quick:
+        after, known = [after for _, after in pairs], None
+        if "answers" in made:
+            known = [after for _, after in taught], made["answers"]
+        then["listener"] = partial(listener.compare, after, takes, learnt=known, seed=seed)
+    made |= _run(run, then)
     return PlayReport(
         follow=follow,
         memory=memory,
-        likeness=likely,
-        belonging=belongs,
-        adaptation=adaptation,
-        motif=motif,
-        listener=heard,
+        likeness=made["likeness"],
+        belonging=made.get("belonging"),
+        adaptation=made.get("adaptation"),
+        motif=made.get("motif"),
+        listener=made.get("listener"),
         takes=takes,
+    )
+
+
+def _run(run: Run, parts: dict[str, Part]) -> dict[str, Any]:
+    return dict(zip(parts, run([*parts.values()]), strict=True))
+
+
+def _adaptation(file: ModelFile, settings: Settings, seed: int) -> Adaptation:
+    # A jam may change its settings.
+    return conversation.measure_adaptation(
+        ModelPlayer(file), lambda: replace(settings), seed=seed
+    )
+
+
+def _motif(
+    file: ModelFile, settings: Settings, performances: Sequence[Floats], seed: int
+) -> MotifReport | None:
+    return conversation.measure_motif(
+        ModelPlayer(file), lambda: replace(settings), performances, seed=seed
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from robojam.config.load import recorded
+from robojam.config.map_table import FIRST_CONTROLLER
 from robojam.music import parse_ranges
 from robojam.sessions import strokes
 from robojam.sessions.playback import settings_of
@@ -28,6 +29,7 @@ _MOST_TICKS: Final = 9_990_000
 _FINEST, _CLOCK = 9_600, 24
 #: The channel of drums, from 0.
 _DRUMS: Final = 9
+_CHANNELS: Final = 16
 #: Ports that a file can name.
 _PORTS: Final = 256
 
@@ -46,9 +48,16 @@ def write(session: Session, to: Path, *, style: Style = PRESETS["mpe"]) -> None:
     t = 0 is the start. A finger that the recording leaves down is lifted at its end. Raises
     ValueError for a control of the recording that is not allowed and for too many players, and
     OSError.
+
+    Of an instrument with knobs everyone's movements are written as controllers, from
+    FIRST_CONTROLLER on, each player on a track and a channel of its own.
     """
     ranges = settings_of(session).range
     import mido
+
+    if session.knobs:
+        _write_knobs(session, to)
+        return
 
     song = mido.MidiFile(type=1, ticks_per_beat=ticks_per_beat(session.duration))
     second = song.ticks_per_beat * 1e6 / _BEAT
@@ -97,6 +106,42 @@ def write(session: Session, to: Path, *, style: Style = PRESETS["mpe"]) -> None:
     song.save(str(to))
 
 
+def _write_knobs(session: Session, to: Path) -> None:
+    """Write the movements of knobs as controllers. Raises ValueError for too many players."""
+    import mido
+
+    song = mido.MidiFile(type=1, ticks_per_beat=ticks_per_beat(session.duration))
+    second = song.ticks_per_beat * 1e6 / _BEAT
+    head = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=_BEAT)])
+    head.append(mido.MetaMessage("text", text=f"robojam, {session.header.started}"))
+    song.tracks.append(head)
+    players = list(session.summary().touches)
+    if len(players) > _CHANNELS:
+        reason = f"{len(players)} players are too many for a MIDI file of knobs"
+        raise ValueError(
+            f"{reason}, which has {_CHANNELS} channels; --who chooses some of them"
+        )
+    for channel, who in enumerate(players):
+        track = mido.MidiTrack([mido.MetaMessage("track_name", name=who)])
+        last: list[int | None] = [None] * session.knobs
+        at = 0
+        for event in session.touches(who):
+            tick = round(event.t * second)
+            for knob, value in enumerate(event.touch.knobs[: session.knobs]):
+                sent = round(127 * value)
+                if sent != last[knob]:
+                    last[knob] = sent
+                    track.append(
+                        mido.Message(
+                            "control_change", channel=channel, value=sent,
+                            control=FIRST_CONTROLLER + knob, time=max(0, tick - at),
+                        )
+                    )  # fmt: skip
+                    at = max(at, tick)
+        song.tracks.append(track)
+    song.save(str(to))
+
+
 def style_named(session: Session, name: str) -> Style:
     """Return the style of a name: a preset, or one of the recorded jam's own.
 
@@ -105,7 +150,10 @@ def style_named(session: Session, name: str) -> Style:
     own: dict[str, Style] = recorded(session.header.options, "midi")
     if name not in PRESETS and name not in own:
         raise ValueError(unknown_style(name, own))
-    return (PRESETS | own)[name]
+    style = (PRESETS | own)[name]
+    if style.kind == "map":
+        raise ValueError(f"the style {name} plays no touches")
+    return style
 
 
 def ticks_per_beat(seconds: float) -> int:

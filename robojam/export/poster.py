@@ -30,6 +30,8 @@ PAPER, INK, FAINT, GREY = "#f7f2e8", "#2b2a2f", "#b9b2a6", "#857d71"
 #: Colours from early to late.
 PEOPLE = ("#f4b183", "#e4572e", "#8a1c2b")
 MACHINE = ("#8fd3d1", "#2a7f9e", "#1d2f6f")
+#: Most knobs of a picture, and the seconds of rest at which a line ends.
+_LANES, _REST = 64, 0.5
 #: Longest stroke that is a tap, in screens.
 TAP = 0.012
 #: Breadths of a line in points, on a surface 6 inches wide: at rest, and at high speed.
@@ -65,6 +67,9 @@ def draw(sessions: Sequence[Session], path: Path, *, names: Sequence[str] = ()) 
     names holds the name of each session, "" for one without. Raises ValueError when nothing
     was played in any of them.
     """
+    if any(session.knobs for session in sessions):
+        _draw_knobs(sessions, path, names)
+        return
     drawn = [(session, stroke_paths(session)) for session in sessions]
     if not any(paths for _, paths in drawn):
         raise ValueError("nothing was played: there is nothing to draw")
@@ -72,6 +77,43 @@ def draw(sessions: Sequence[Session], path: Path, *, names: Sequence[str] = ()) 
     with warnings.catch_warnings():  # letters that the font lacks are boxes
         warnings.filterwarnings("ignore", "Glyph")
         figure = _poster(*drawn[0], names[0]) if len(drawn) == 1 else _sheet(drawn, names)
+        figure.savefig(path, format="png", facecolor=PAPER, metadata={"Software": None})
+
+
+def _draw_knobs(sessions: Sequence[Session], path: Path, names: Sequence[str]) -> None:
+    """Draw a strip chart of each knob, one session after the other. Raises ValueError."""
+    lanes = [(session, knob) for session in sessions for knob in range(session.knobs)]
+    if len(lanes) > _LANES:
+        raise ValueError(f"{len(lanes)} knobs are too many for one picture, of {_LANES}")
+    if not any(session.summary().touches for session in sessions):
+        raise ValueError("nothing was played: there is nothing to draw")
+    titles = [" ".join(name.split()) for name in names or [""] * len(sessions)]
+    figure = make_figure(figsize=(11.0, 0.8 + 0.85 * len(lanes)), dpi=160)
+    figure.set_facecolor(PAPER)
+    rows = figure.subplots(len(lanes), 1, squeeze=False)[:, 0]
+    for axes, (session, knob) in zip(rows, lanes, strict=True):
+        for who in session.summary().touches:
+            colours = MACHINE if is_machine(who) else PEOPLE
+            played = [e for e in session.touches(who) if len(e.touch.knobs) > knob]
+            t = np.array([event.t for event in played])
+            values = np.array([event.touch.knobs[knob] for event in played])
+            if not len(t) or not np.ptp(values):
+                continue
+            # A rest is a gap: the knob may have been moved by others meanwhile.
+            for part in np.split(np.arange(len(t)), np.flatnonzero(np.diff(t) > _REST) + 1):
+                axes.plot(t[part], values[part], color=colours[1], lw=1.6)
+        axes.set(xlim=(0, max(session.duration, 0.1)), ylim=(-0.05, 1.05), yticks=[])
+        axes.set_ylabel(str(knob + 1), rotation=0, color=GREY, va="center", ha="right")
+        axes.set_facecolor(PAPER)
+        for side in axes.spines.values():
+            side.set_color(FAINT)
+        axes.tick_params(colors=GREY, labelsize=7, labelbottom=knob == session.knobs - 1)
+        if knob == 0 and titles[sessions.index(session)]:
+            axes.set_title(titles[sessions.index(session)], color=INK, loc="left", fontsize=10)
+    rows[-1].set_xlabel("seconds", color=GREY, fontsize=8)
+    figure.tight_layout()
+    with warnings.catch_warnings():  # letters that the font lacks are boxes
+        warnings.filterwarnings("ignore", "Glyph")
         figure.savefig(path, format="png", facecolor=PAPER, metadata={"Software": None})
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from robojam.corpus.corpus import TOUCH, Corpus, write
+from robojam.corpus.corpus import Corpus, knob_corpus, write
 from robojam.corpus.formats.tables import microjam_table
 from robojam.export import html, midi_file, poster, wav
+from robojam.model.event import PRESSED, TOUCH, knob_columns
 from robojam.sessions import library
 from robojam.sessions.session import Session, encode, encode_header
 from robojam.sessions.strokes import model_stream, touch_row
@@ -21,15 +22,16 @@ from robojam.touch import Phase, is_machine
 
 Rows = np.ndarray[Any, np.dtype[np.float64]]
 
-#: Pressure that is written for touches, which have none.
+#: Pressure that is written for touches of which none is known.
 _PRESSURE = 1.0
 
 
 def streams(session: Session) -> dict[str, tuple[float, Rows]]:
-    """Return each player's touches [n, 4], and the time of the first in seconds.
+    """Return each player's touches [n, 5], and the time of the first in seconds.
 
-    Touches are x, y, dt (0 for the first) and moving; of a human's fingers, the one that
-    landed last, as the model hears it.
+    Touches are x, y, dt (0 for the first), moving and pressure (NaN: not known); of a human's
+    fingers, the one that landed last, as the model hears it. Of N knobs they are the values of
+    all, and dt [n, N + 1].
     """
     parts: dict[str, tuple[float, Rows]] = {}
     for player in session.summary().touches:
@@ -38,37 +40,70 @@ def streams(session: Session) -> dict[str, tuple[float, Rows]]:
             rows = np.array([touch_row(event) for event in played])
             times = np.array([event.t for event in played])
             # dt as it sounded, because the recorded dt does not include the timescale.
-            rows[:, 2] = np.diff(times, prepend=times[:1])
+            rows[:, _dt_column(session)] = np.diff(times, prepend=times[:1])
         else:
             rows = np.array(model_stream(session.touches(player)))
         parts[player] = played[0].t, rows
     return parts
 
 
+def _dt_column(session: Session) -> int:
+    """Return the column of a session's streams that is dt."""
+    return session.knobs or 2
+
+
 def write_csv(sessions: Sequence[Session], path: Path) -> list[Path]:
     """Write MicroJam's CSV, one file for each player, as MicroJam and RoboJam read it.
 
-    All files are written, or none.
+    Of knobs it is time and all their values. All files are written, or none.
     """
     tables: dict[Path, str] = {}
     for session, to in zip(sessions, numbered(path, len(sessions)), strict=True):
         parts = streams(session)
         for who, (begins, rows) in parts.items():
             file = to if len(parts) == 1 else to.with_stem(f"{to.stem}-{who}")
-            times = begins + np.cumsum(rows[:, 2])
-            tables[file] = microjam_table(times.tolist(), rows.tolist(), pressure=_PRESSURE)
+            times = begins + np.cumsum(rows[:, _dt_column(session)])
+            if session.knobs:
+                tables[file] = _knob_table(times, rows)
+                continue
+            pressures = np.where(np.isnan(rows[:, 4]), _PRESSURE, rows[:, 4])
+            tables[file] = microjam_table(times.tolist(), rows.tolist(), pressures.tolist())
     with ExitStack() as stack:
         for file, table in tables.items():
             stack.enter_context(atomic_write(file)).write_bytes(table.encode())
     return list(tables)
 
 
+def _knob_table(times: Rows, rows: Rows) -> str:
+    """Return events [n, N + 1] of N knobs at times [n] in seconds as CSV."""
+    names = ",".join(["time", *knob_columns(rows.shape[1] - 1)[:-2]])
+    lines = (
+        ",".join(map(repr, line)) for line in np.column_stack([times, rows[:, :-1]]).tolist()
+    )
+    return "\n".join([names, *lines, ""])
+
+
 def write_npz(sessions: Sequence[Session], path: Path) -> list[Path]:
-    """Write one corpus, in which each player's part of each session is a performance."""
+    """Write one corpus, in which each player's part of each session is a performance.
+
+    Pressures are written if any is known.
+    """
     parts = [rows for session in sessions for _, rows in streams(session).values()]
     lengths = np.array([len(part) for part in parts], np.int64)
-    events = np.concatenate([np.empty((0, len(TOUCH))), *parts])
-    write(Corpus(events, lengths, TOUCH, path.name, ""), path)
+    knobs = {session.knobs for session in sessions}
+    if len(knobs) > 1:
+        kinds = " and ".join(
+            f"{count} knobs" if count else "touches" for count in sorted(knobs)
+        )
+        raise ValueError(f"recordings of {kinds}: one file holds one kind")
+    if count := max(knobs, default=0):
+        events = np.concatenate([np.empty((0, count + 1)), *parts])
+        write(knob_corpus(events, lengths, path.name, ""), path)
+        return [path]
+    events = np.concatenate([np.empty((0, len(PRESSED))), *parts])
+    is_known = not np.isnan(events[:, -1]).all()
+    columns = PRESSED if is_known else TOUCH
+    write(Corpus(events[:, : len(columns)], lengths, columns, path.name, ""), path)
     return [path]
 
 
@@ -107,6 +142,22 @@ def numbered(path: Path, count: int) -> list[Path]:
     return [path.with_stem(f"{path.stem}-{i:0{digits}}") for i in range(1, count + 1)]
 
 
+def _of_touches(
+    write_one: Callable[[Session, Path], object],
+) -> Callable[[Session, Path], None]:
+    """Return a writer of one session that refuses knobs. It raises ValueError for them."""
+
+    def write_touches(session: Session, path: Path) -> None:
+        if session.knobs:
+            raise ValueError(
+                f"a recording of {session.knobs} knobs has no such form; "
+                "it has .csv, .npz, .mid and .png"
+            )
+        write_one(session, path)
+
+    return write_touches
+
+
 def _write_page(session: Session, path: Path) -> None:
     html.write(session, path, name=_name(session))
 
@@ -133,9 +184,9 @@ write_session: Writer = partial(_write_each, _write_lines)
 #: raises OSError, and ValueError for sessions that have no such form.
 WRITERS: dict[str, Writer] = {
     ".csv": write_csv,
-    ".html": partial(_write_each, _write_page),
+    ".html": partial(_write_each, _of_touches(_write_page)),
     ".mid": partial(_write_each, midi_file.write),
     ".npz": write_npz,
     ".png": write_png,
-    ".wav": partial(_write_each, wav.write_wav),
+    ".wav": partial(_write_each, _of_touches(wav.write_wav)),
 }

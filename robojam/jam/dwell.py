@@ -8,6 +8,10 @@ but at an edge it does, since there it taps places that it cannot reach.
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
+from robojam.jam.numbers import Future, Seconds
+
 #: Distance in x and in y, in screens, within which two places are the same, or at an edge.
 NEAR = 1 / 1024
 #: Longest time, in seconds, that a finger of the machine stays in its place by default.
@@ -25,6 +29,11 @@ class DwellLimiter:
     """
 
     __slots__ = ("_edges", "_near", "limit")
+    STATE: ClassVar[dict[str, Any]] = {
+        "limit": Future,
+        "_near": list[tuple[Seconds, Seconds, Seconds]],
+        "_edges": dict[int, tuple[Seconds, Seconds]],
+    }
 
     def __init__(self) -> None:
         self.limit = LONG

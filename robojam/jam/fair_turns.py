@@ -15,6 +15,9 @@ Times are seconds of the machine's clock. docs/limits.md has the reasons of the 
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from robojam.jam.numbers import Past, Seconds
 
 #: Seconds for which visitors, all together, may delay the answers that are due to others: the
 #: silences of those, beyond the threshold, until the answer has been given.
@@ -33,7 +36,7 @@ ANSWERED = 2.5
 class _Visitor:
     """Visitor: its last touch, and whether it is out of the jam."""
 
-    touched_at: float = -math.inf
+    touched_at: Past = -math.inf
     is_out: bool = False
 
 
@@ -42,6 +45,15 @@ class FairTurns:
 
     A player waits who has played since its last answer, and now leaves room.
     """
+
+    STATE: ClassVar[dict[str, Any]] = {
+        "host_at": Past,
+        "_host_waits": bool,
+        "_waiting": dict[str, Seconds],
+        "_delayed": Seconds,
+        "_delayed_at": Seconds,
+        "_visitors": dict[str, _Visitor],
+    }
 
     def __init__(self, *, regains: bool = True) -> None:
         """Begin with nobody.

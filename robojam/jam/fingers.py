@@ -5,9 +5,11 @@ Pure: time is an argument, in seconds since the beginning of the take.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from msgspec import Struct
 
+from robojam.jam.numbers import Seconds, Time
 from robojam.touch import LIFT_AFTER, PAUSE_IS_DOWN, Phase, Touch
 
 Key = tuple[str, int]  # who, finger
@@ -17,9 +19,10 @@ Key = tuple[str, int]  # who, finger
 class _Finger:
     """Finger that is down, with its last touch."""
 
-    x: float
-    y: float
-    t: float
+    x: Seconds
+    y: Seconds
+    t: Seconds
+    knobs: tuple[Seconds, ...]
 
 
 class FingerEvent(Struct, frozen=True):
@@ -43,6 +46,18 @@ class Fingers:
     The model is fed the finger that landed last; when it lifts, the most recent one still down,
     from its next touch on, as a landing. A touch that is not to be heard leaves that to others.
     """
+
+    #: Without the lifts to come of fingers that lift by themselves: whoever goes on from a
+    #: state is given these, as the recording has them.
+    STATE: ClassVar[dict[str, Any]] = {
+        "fed_who": str | None,
+        "_own_time": Seconds,
+        "_has_own_time": bool,
+        "_down": dict[Key, _Finger],
+        "_touched_at": dict[str, Time],
+        "_feed_landing": bool,
+        "_fed": Key | None,
+    }
 
     def __init__(self, *, since_fed: bool = True) -> None:
         """Start with none. since_fed: own_dt counts from the touch that was fed last.
@@ -69,6 +84,19 @@ class Fingers:
     def down(self) -> tuple[Key, ...]:
         """Players and numbers of the fingers that are down."""
         return tuple(self._down)
+
+    @property
+    def touched_at(self) -> dict[str, float]:
+        """Times of the last landing or slide of each player."""
+        return dict(self._touched_at)
+
+    def places(self) -> dict[Key, tuple[float, float]]:
+        """Return the places of the fingers that are down."""
+        return {key: (finger.x, finger.y) for key, finger in self._down.items()}
+
+    def restored(self) -> None:
+        """Wait for lifts: see `STATE`."""
+        self._lifts.clear()
 
     def forget_fed(self) -> None:
         """Feed the next touch as a landing: the model has forgotten what it was fed."""
@@ -104,6 +132,7 @@ class Fingers:
         finger: int = 0,
         *,
         pressure: float | None = None,
+        knobs: tuple[float, ...] = (),
         heard: bool = True,
     ) -> list[FingerEvent] | str:
         """Handle a touch of a player without phases; dt is its own clock's, if it has one.
@@ -115,7 +144,7 @@ class Fingers:
         since = dt if dt is not None else t - held.t if held else 0.0
         phase = Phase.DOWN if held is None or since > PAUSE_IS_DOWN else Phase.MOVE
         events = self.finger(
-            t, who, finger, phase, x, y, own_dt=dt, pressure=pressure, heard=heard
+            t, who, finger, phase, x, y, own_dt=dt, pressure=pressure, knobs=knobs, heard=heard
         )
         self._lifts[key] = t + LIFT_AFTER
         return events
@@ -131,9 +160,10 @@ class Fingers:
         *,
         own_dt: float | None = None,
         pressure: float | None = None,
+        knobs: tuple[float, ...] = (),
         heard: bool = True,
     ) -> list[FingerEvent] | str:
-        """Handle a finger that lands, slides or lifts; pressure is that of its touch.
+        """Handle a finger that lands, slides or lifts; pressure, knobs are those of its touch.
 
         heard: the model may be fed it.
 
@@ -157,12 +187,12 @@ class Fingers:
         self._touched_at[who] = t
         if held is None:
             phase = Phase.DOWN
-            self._down[key] = _Finger(x, y, t)
+            self._down[key] = _Finger(x, y, t, knobs)
             moving = False
             if heard:
                 self._fed = key
         else:
-            held.x, held.y, held.t = x, y, t
+            held.x, held.y, held.t, held.knobs = x, y, t, knobs
             self._lifts.pop(key, None)
             moving = not self._feed_landing
         if not heard and self._fed is not None and self._fed[0] == who:
@@ -182,7 +212,7 @@ class Fingers:
             if fed_as_move is not None:
                 self.fed_who, self._own_time, self._has_own_time = who, 0.0, False
             own = since_fed
-        touch = Touch(x, y, dt, phase, finger, who, pressure)
+        touch = Touch(x, y, dt, phase, finger, who, pressure, knobs)
         events.append(FingerEvent(t, touch, fed_as_move, own))
         return events
 
@@ -192,4 +222,5 @@ class Fingers:
         if key == self._fed:
             self._fed = next(reversed(self._down), None)
             self._feed_landing = True
-        return FingerEvent(t, Touch(finger.x, finger.y, t - finger.t, Phase.UP, key[1], key[0]))
+        place, dt, (who, number) = (finger.x, finger.y), t - finger.t, key
+        return FingerEvent(t, Touch(*place, dt, Phase.UP, number, who, None, finger.knobs))

@@ -6,7 +6,7 @@ regenerated exactly. It is bounded.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,24 @@ class History:
         """
         later = (snapshot for snapshot in self._snapshots if snapshot.t >= t)
         return next(later, self._snapshots[-1])
+
+    def held(
+        self,
+    ) -> tuple[list[JamSnapshot], dict[str, JamSnapshot], dict[str, JamSnapshot | None]]:
+        """Return the last snapshots, those stored, and those that were replaced."""
+        return list(self._snapshots), dict(self.stored), dict(self._replaced)
+
+    def hold(
+        self,
+        recent: Iterable[JamSnapshot],
+        stored: dict[str, JamSnapshot],
+        replaced: dict[str, JamSnapshot | None],
+    ) -> None:
+        """Hold these snapshots, as `held` returned them, in place of all others."""
+        self.clear()
+        self._snapshots.extend(recent)
+        self.stored.update(stored)
+        self._replaced.update(replaced)
 
     def store(self, name: str, snapshot: JamSnapshot) -> None:
         """Store a snapshot under a name; the one before it is kept for `undo_store`."""

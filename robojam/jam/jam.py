@@ -11,14 +11,17 @@ depends on nothing but what came in until t, so a recording can be regenerated e
 """
 
 import math
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from typing import Any, ClassVar, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from robojam.beats import Beats
 from robojam.controls import SETTINGS, Settings, Value
+from robojam.jam import saved
 from robojam.jam.events import (
     ControlChanged,
     Counters,
@@ -31,6 +34,7 @@ from robojam.jam.fair_turns import FairTurns
 from robojam.jam.fingers import FingerEvent, Fingers
 from robojam.jam.history import History, JamSnapshot
 from robojam.jam.modes import MODES, Mode
+from robojam.jam.numbers import Future, Past, Seconds, Time
 from robojam.jam.phrases import PHRASE, ROOM, Planning
 from robojam.jam.protocols import Player, Proposal
 from robojam.jam.timing import Clock, Timing
@@ -55,6 +59,27 @@ class Jam:
 
     #: A live jam takes touches and all controls.
     replaying = False
+    #: Besides its settings, mode, history and player: see `save`.
+    STATE: ClassVar[dict[str, Any]] = {
+        "clock": Clock,
+        "timing": Timing,
+        "voices": Voices,
+        "fair": FairTurns,
+        "turn": saved.Whose,
+        "begun": bool,
+        "silenced": bool,
+        "knobs": tuple[Seconds, ...],
+        "human_at": Past,
+        "silent_since": Future,
+        "asked_at": Future,
+        "turn_began": Seconds,
+        "_awaits_from": Future,
+        "_fingers": Fingers,
+        "_planning": Planning,
+        "fed_at": Time | None,
+        "_has_heard": bool,
+        "_landings": deque[tuple[Seconds, str]],
+    }
 
     def __init__(
         self,
@@ -71,7 +96,7 @@ class Jam:
         modes: the modes by name, of which earlier recordings have others. rules is the version
         of the rules (RULES).
         """
-        self.settings, self.sink = settings, sink
+        self.settings, self.sink, self.rules = settings, sink, rules
         self.counts = counts or Counters()
         self._modes = modes
         self.mode: Mode = modes[settings.mode]()
@@ -89,6 +114,10 @@ class Jam:
         )
         self.begun = False
         self.silenced = False
+        #: Whether it does what another jam does, which says what has become of its plans.
+        self.follows = False
+        #: Where the knobs are, as anyone moved them last; empty before, and without knobs.
+        self.knobs: tuple[float, ...] = ()
         # By the machine's clock, which stands still while paused: the last landing or slide
         # of any human, the beginning of the silence that the machine will answer, when it was
         # asked to answer on a line of the clock, and the beginning of the machine's turn.
@@ -178,6 +207,87 @@ class Jam:
             self.control(self.t, "pause", 0)
 
     @property
+    def saves(self) -> bool:
+        """Whether it can be saved now: not in the middle of an act, or of a plan with a lead.
+
+        That plan began from a state that is no more.
+        """
+        leads = self._planning.plan is not None and self._planning.lead > 0
+        return self.begun and self.player.saves and not (self.incomplete or leads)
+
+    def save(self) -> saved.SavedJam:
+        """Return a copy of its state, from which `load` goes on exactly as it does.
+
+        A plan that is being made in a silence is left out: it is made again.
+        """
+        recent, stored, replaced = self._history.held()
+        numbers: dict[int, int] = {}
+        snapshots: list[JamSnapshot] = []
+
+        def number(snapshot: JamSnapshot) -> int:
+            if id(snapshot) not in numbers:
+                numbers[id(snapshot)] = len(snapshots)
+                snapshots.append(snapshot)
+            return numbers[id(snapshot)]
+
+        return saved.SavedJam(
+            saved.copied_settings(self.settings),
+            saved.save(self),
+            saved.save(self.mode),
+            recent=tuple(map(number, recent)),
+            stored={name: number(snapshot) for name, snapshot in stored.items()},
+            replaced={n: None if s is None else number(s) for n, s in replaced.items()},
+            snapshots=tuple(snapshots),
+            player=self.player.save(),
+        )
+
+    def load(self, data: bytes) -> None:
+        """Go on from a state that was saved by a jam with such a player, and encoded.
+
+        Raises ValueError for data that is none; the jam is of no use then.
+        """
+        state = saved.decode(data, Jam, self._modes, self.player)
+        for name, value in state.settings.items():
+            setattr(self.settings, name, value)
+        self.mode = self._modes[self.settings.mode]()
+        self._apply_sampling()  # which drops what was computed ahead
+        self.player.load(state.player)
+        saved.restore(self, state.parts)
+        saved.restore(self.mode, state.mode)
+        if (self.clock.stopped_at is not None) != bool(self.settings.pause):
+            raise ValueError("it is paused, and its clock is not")
+        self._history.hold(
+            (state.snapshots[i] for i in state.recent),
+            {name: state.snapshots[i] for name, i in state.stored.items()},
+            {
+                name: None if i is None else state.snapshots[i]
+                for name, i in state.replaced.items()
+            },
+        )
+        self.incomplete, self._upcoming = False, None
+
+    def checksum(self) -> int:
+        """Return a checksum of what decides what the machine plays next."""
+        voices = [(v.base, v.due, v.down, v.commits) for v in self.voices.all]
+        state = self.turn, self.fed_at, self.silenced, self.human_at, voices
+        return zlib.crc32(msgspec.msgpack.encode(state), self.player.checksum())
+
+    def places(self) -> dict[tuple[str, int], tuple[float, float]]:
+        """Return the places of the humans' fingers that are down."""
+        return self._fingers.places()
+
+    def go_on(self, sink: Callable[[Event], None], counts: Counters) -> None:
+        """Lead the jam that another one led so far: events go to sink, counts to counts."""
+        self.sink = self.voices.sink = sink
+        self.counts = self.voices.counts = self._planning.counts = counts
+        self.follows, self._upcoming = False, None
+
+    @property
+    def touched_at(self) -> dict[str, float]:
+        """Times of the last landing or slide of each human."""
+        return self._fingers.touched_at
+
+    @property
     def fingers(self) -> int:
         """Number of fingers that are down, everyone's."""
         return len(self._fingers) + self.voices.down
@@ -264,17 +374,20 @@ class Jam:
         *,
         own_dt: float | None = None,
         pressure: float | None = None,
+        knobs: tuple[float, ...] = (),
     ) -> None:
         """Handle a human's finger; own_dt in seconds where the player has its own clock.
 
-        pressure is that of its touch, 0..1; None where it is not measured.
+        pressure is that of its touch, 0..1; None where it is not measured. knobs are the values
+        of an event of knobs, as of `robojam.touch.Touch`.
         """
         self._begin_change(t)
         counts = phase is Phase.UP or self._counts(who)
         heard = counts and self.mode.hears(self, who)
         events = self._fingers.finger(
-            t, who, finger, phase, x, y, own_dt=own_dt, pressure=pressure, heard=heard
-        )
+            t, who, finger, phase, x, y,
+            own_dt=own_dt, pressure=pressure, knobs=knobs, heard=heard,
+        )  # fmt: skip
         self._handle_fingers(events, counts=counts)
         self._end_change()
 
@@ -288,12 +401,15 @@ class Jam:
         *,
         finger: int = 0,
         pressure: float | None = None,
+        knobs: tuple[float, ...] = (),
     ) -> None:
         """Handle a touch of a player without phases; dt where it has its own clock."""
         self._begin_change(t)
         counts = self._counts(who)
         heard = counts and self.mode.hears(self, who)
-        events = self._fingers.plain(t, who, x, y, dt, finger, pressure=pressure, heard=heard)
+        events = self._fingers.plain(
+            t, who, x, y, dt, finger, pressure=pressure, knobs=knobs, heard=heard
+        )
         self._handle_fingers(events, counts=counts)
         self._end_change()
 
@@ -571,8 +687,13 @@ class Jam:
         held = settings.pause or self.incomplete or not self.begun
         if held or not (settings.follow or settings.memory):
             return math.inf
-        if planning.finished:
-            return math.inf  # it waits for the turn
+        if planning.finished and (self.follows or not planning.lead):
+            return math.inf  # it waits for the turn, or for the jam that is followed
+        if self.follows:
+            return self._plan_along(t)
+        if planning.finished:  # while it followed a jam that had no time to play it
+            self.control(t, "planned", planning.lead)
+            return 0.0
         if planning.plan is not None and not plans:
             planning.lose(t)
         elif planning.is_late(t):
@@ -593,6 +714,20 @@ class Jam:
             return 0.0
         if planning.step(t) and planning.lead:
             self.control(t, "planned", planning.lead)
+        return 0.0
+
+    def _plan_along(self, t: float) -> float:
+        """Plan what another jam plans, so that it is there when that one plays it."""
+        planning = self._planning
+        if planning.plan is None:
+            at, lead = self._plan_at(t)
+            if lead or at > t:
+                return max(at - t, _REST) if not lead else math.inf
+            if (plan := self.voices.plan(seconds=self._phrase_seconds)) is None:
+                planning.put_off(t)
+                return 0.0
+            planning.begin(plan, t)
+        planning.step(t)
         return 0.0
 
     def _plan_at(self, now: float) -> tuple[float, float]:
@@ -667,6 +802,10 @@ class Jam:
             if plan is not None:
                 planning.begin(plan, self.clock.machine)
                 planning.finished = True  # when it is asked for its phrases
+        elif planning.recorded:
+            planning.finished = True
+        elif self.follows:
+            planning.drop()
         if planning.finished and self.voices.adopt(self._phrases(), playing=False):
             planning.succeed()
             self.announce("planned", 0.0)
@@ -841,6 +980,7 @@ class Jam:
                 self._feed(event, moving=event.fed_as_move)
 
     def _play_human(self, event: FingerEvent) -> None:
+        self.knobs = event.touch.knobs
         self.sink(TouchPlayed(event.t, event.touch, event.touch.dt))
 
     def _feed(self, event: FingerEvent, *, moving: bool) -> None:
@@ -931,6 +1071,7 @@ class Jam:
             self.fed_at = self.clock.t
             self._fingers.fed_who = None
         self.voices.play(voice, feed=self.mode.feeds_machine)
+        self.knobs = voice.knobs
         self.mode.machine_played(self, voice)
 
     def _hear_next(self) -> None:

@@ -12,9 +12,10 @@ when it reads them, from the same state.
 """
 
 import math
-from typing import Final
+from typing import Any, ClassVar, Final
 
 from robojam.jam.events import Counters
+from robojam.jam.numbers import Past, Seconds
 from robojam.jam.protocols import Plan, Proposal
 from robojam.touch import clip
 
@@ -41,6 +42,14 @@ class Planning:
     Times are seconds of the machine's clock.
     """
 
+    #: Without the plan, which is made again: see the beginning of the module.
+    STATE: ClassVar[dict[str, Any]] = {
+        "_not_before": Past,
+        "_no_lead_before": Past,
+        "_takes": Seconds,
+        "_retry": Seconds,
+    }
+
     def __init__(self, counts: Counters) -> None:
         self.counts = counts
         self.plan: Plan | None = None
@@ -63,6 +72,10 @@ class Planning:
         self._began += seconds
         self._not_before += seconds
         self._no_lead_before += seconds
+
+    def restored(self) -> None:
+        """Begin without a plan."""
+        self.drop()
 
     def drop(self) -> None:
         """Give up the plan: what it starts from has changed, or the player has come back."""

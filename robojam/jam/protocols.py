@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from robojam.jam.dwell import LONG
+from robojam.jam.numbers import Seconds
 from robojam.touch import Phase
 
 
@@ -17,23 +18,28 @@ class Recall(Struct, frozen=True):
     it, and when (seconds of the take), are for the jam to fill in; "" where it does not know.
     """
 
-    path: tuple[float, ...]
+    path: tuple[Seconds, ...]
     landings_ago: int = 0
     who: str = ""
-    heard_at: float = 0.0
+    heard_at: Seconds = 0.0
 
 
 class Proposal(Struct, frozen=True):
     """Touch that a player would play next: x, y in 0..1, dt in seconds, unscaled.
 
-    recall: what comes back with the stroke that it begins, if that is known.
+    recall: what comes back with the stroke that it begins, if that is known. knobs are the
+    values of an event of knobs, as of `robojam.touch.Touch`; it rests where none of them moves.
+    pressure is 0..1 of a model that has learnt it, else None.
     """
 
-    x: float
-    y: float
-    dt: float
+    x: Seconds
+    y: Seconds
+    dt: Seconds
     moving: bool
     recall: Recall | None = None
+    knobs: tuple[Seconds, ...] = ()
+    rests: bool = False
+    pressure: Seconds | None = None
 
 
 class Plan(Protocol):
@@ -47,7 +53,14 @@ class Plan(Protocol):
 
 
 class Player(Protocol):
-    """Model at play, with one or more voices: all are fed humans, and each its own touches."""
+    """Model at play, with one or more voices: all are fed humans, and each its own touches.
+
+    Where it plays knobs, every touch has their values: see `robojam.touch.Touch.knobs`.
+    """
+
+    @property
+    def knobs(self) -> int:
+        """Number of knobs that it plays; 0 where it plays touches of fingers."""
 
     @property
     def voices(self) -> int:
@@ -68,10 +81,28 @@ class Player(Protocol):
         A voice that comes back takes the first voice's state, with its own random numbers.
         """
 
-    def feed(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
-        """Feed a human's touch to every voice."""
+    def feed(
+        self,
+        x: float,
+        y: float,
+        dt: float,
+        moving: bool,  # noqa: FBT001
+        knobs: tuple[float, ...] = (),
+        pressure: float | None = None,
+    ) -> None:
+        """Feed a human's touch to every voice.
 
-    def feed_some(self, heard: Mapping[int, tuple[float, bool]], x: float, y: float) -> None:
+        A pressure that was not measured, None, is that of the touch before.
+        """
+
+    def feed_some(
+        self,
+        heard: Mapping[int, tuple[float, bool]],
+        x: float,
+        y: float,
+        knobs: tuple[float, ...] = (),
+        pressure: float | None = None,
+    ) -> None:
         """Feed a human's touch to some voices, each with its own dt and moving."""
 
     def sample(self, voices: Sequence[int]) -> list[Proposal]:
@@ -80,7 +111,16 @@ class Player(Protocol):
     def take_faults(self) -> int:
         """Return how many touches were replaced since the last call, as numbers overflowed."""
 
-    def commit(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
+    def commit(
+        self,
+        voice: int,
+        x: float,
+        y: float,
+        dt: float,
+        moving: bool,  # noqa: FBT001
+        knobs: tuple[float, ...] = (),
+        pressure: float | None = None,
+    ) -> None:
         """Feed a voice the touch that it has played, and use up its random numbers."""
 
     def skip(self, voice: int) -> None:
@@ -127,6 +167,25 @@ class Player(Protocol):
     def restore(self, snapshot: Any) -> None:
         """Return to a snapshot, which stays valid."""
 
+    @property
+    def saves(self) -> bool:
+        """Whether its whole state can be saved."""
+
+    def save(self) -> Any:
+        """Return a copy of its whole state, which `load` goes on from, bit for bit."""
+
+    def load(self, saved: Any) -> None:
+        """Go on from a state that was saved."""
+
+    def checksum(self) -> int:
+        """Return a checksum of its state."""
+
+    def pack(self, saved: Any, snapshots: Sequence[Any]) -> bytes:
+        """Return a saved state and snapshots as bytes. In any thread."""
+
+    def unpack(self, data: bytes) -> tuple[Any, list[Any]]:
+        """Return what was packed. Raises ValueError for what is not of such a player."""
+
     def forecast(self) -> list[tuple[float, ...]]:
         """Return the mixture that voice 0 expects next.
 
@@ -161,6 +220,10 @@ class JamLike(Protocol):
         """Seconds left of the machine's turn; None where it has no known end."""
 
     @property
+    def knobs(self) -> tuple[float, ...]:
+        """Where the knobs are, as anyone moved them last; empty before, and without knobs."""
+
+    @property
     def fingers(self) -> int:
         """Number of fingers that are down, everyone's."""
 
@@ -182,6 +245,10 @@ class JamLike(Protocol):
     @property
     def replaying(self) -> bool:
         """Whether it plays a recording, which takes few controls and no touches."""
+
+    @property
+    def saves(self) -> bool:
+        """Whether its state can be saved now."""
 
     @property
     def starts_alone(self) -> bool:
@@ -207,10 +274,11 @@ class JamLike(Protocol):
         *,
         own_dt: float | None = None,
         pressure: float | None = None,
+        knobs: tuple[float, ...] = (),
     ) -> None:
         """Handle a human's finger; own_dt where the player has its own clock, in seconds.
 
-        pressure is that of its touch.
+        pressure and knobs are those of its touch.
         """
 
     def plain(
@@ -223,6 +291,7 @@ class JamLike(Protocol):
         *,
         finger: int = 0,
         pressure: float | None = None,
+        knobs: tuple[float, ...] = (),
     ) -> None:
         """Handle a touch of a player without phases; dt where it has its own clock."""
 

@@ -10,10 +10,11 @@ control timescale.
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, ClassVar, Final
 
 from robojam.beats import Beats, Grid, grid_lines, quantum_lines
 from robojam.controls import Settings
+from robojam.jam.numbers import Seconds, Time
 from robojam.touch import MAX_DT
 
 #: Seconds before its line at which a turn begins: its first touch is drawn then, so that
@@ -30,6 +31,8 @@ _ROUNDING: Final = 1e-6
 class Clock:
     """Time of a take in seconds; stopped_at: when the machine's own stopped, while paused."""
 
+    STATE: ClassVar[dict[str, Any]] = {"t": Time, "stopped_at": Time | None}
+
     t: float = 0.0
     stopped_at: float | None = None
 
@@ -41,6 +44,12 @@ class Clock:
 
 class Timing:
     """The beats of a jam, and the lines of its clock that turns and landings keep to."""
+
+    STATE: ClassVar[dict[str, Any]] = {
+        "beats": Beats | None,
+        "_line": Seconds | None,
+        "_beats_so_far": Seconds | None,
+    }
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         """Keep to no clock, until there are beats. `refresh` follows a change of settings."""
@@ -55,6 +64,10 @@ class Timing:
         # The beat from which the machine's turn counts, or, while paused, its beats so far.
         self._line: float | None = None
         self._beats_so_far: float | None = None
+
+    def restored(self) -> None:
+        """Follow the settings to a state that was restored."""
+        self.refresh()
 
     def refresh(self) -> None:
         """Follow the settings: quantum, grid, swing, lean and bars."""

@@ -18,11 +18,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from operator import attrgetter
-from typing import Final
+from typing import Any, ClassVar, Final
+
+from msgspec.structs import replace
 
 from robojam.controls import Settings
 from robojam.jam.dwell import REDRAWS, DwellLimiter
 from robojam.jam.events import Counters, Event, MotifReturned, TouchPending, TouchPlayed
+from robojam.jam.numbers import Count, Future, Seconds
 from robojam.jam.protocols import Plan, Player, Proposal
 from robojam.jam.timing import Clock, Timing
 from robojam.touch import LIFT_AFTER, MAX_DT, MIN_DT, Phase, Touch, clip, nth
@@ -39,6 +42,9 @@ _SAME: Final = 0.02
 _TOGETHER: Final = 32
 _APART: Final = 0.002
 _WAITING: Final = 8
+#: An event in which no knob moves is drawn again this many times at most: it says nothing, and
+#: a model that hears many of them, which people do not play, rests on.
+_RESTS: Final = 4
 #: A pending touch is not moved by less than this, in seconds, when the beats change: it may
 #: have been sent.
 _STILL: Final = 0.001
@@ -51,6 +57,26 @@ Phrases = tuple[tuple[int, tuple[Proposal, ...]], ...]
 class Voice:
     """One voice: its pending touch, its finger, and from when its next dt counts."""
 
+    STATE: ClassVar[dict[str, Any]] = {
+        "base": Seconds,
+        "pending": Proposal | None,
+        "due": Future,
+        "down": bool,
+        "x": Seconds,
+        "y": Seconds,
+        "knobs": tuple[Seconds, ...],
+        "touched": Seconds,
+        "commits": Count,
+        "as_drawn": Proposal | None,
+        "begins": bool,
+        "opens": bool,
+        "fed_at": Seconds | None,
+        "follows_human": bool,
+        "drawn": tuple[Seconds, bool] | None,
+        "answering": bool,
+        "dwell": DwellLimiter,
+    }
+
     index: int
     who: str
     base: float = 0.0
@@ -59,6 +85,7 @@ class Voice:
     down: bool = False
     x: float = 0.0
     y: float = 0.0
+    knobs: tuple[Seconds, ...] = ()
     touched: float = 0.0
     commits: int = 0  # touches that it has been fed of its own
     version: int = 0  # number of its changes: queue entries of older ones are outdated
@@ -89,17 +116,19 @@ class HeardTouch:
     next is the index of the next voice to hear it.
     """
 
-    t: float
-    base: float
-    x: float
-    y: float
-    dt: float
+    t: Seconds
+    base: Seconds
+    x: Seconds
+    y: Seconds
+    dt: Seconds
     moving: bool
+    knobs: tuple[Seconds, ...] = ()
+    pressure: Seconds | None = None
     interrupts: bool = False
     answered: bool = True
-    within: float = math.inf
-    late: float = 0.0
-    next: int = 0
+    within: Future = math.inf
+    late: Seconds = 0.0
+    next: Count = 0
 
 
 def clipped(proposal: Proposal) -> Proposal:
@@ -108,7 +137,7 @@ def clipped(proposal: Proposal) -> Proposal:
     if 0.0 <= p.x <= 1.0 and 0.0 <= p.y <= 1.0 and MIN_DT <= p.dt <= MAX_DT:
         return p
     x, y = clip(p.x, 0.0, 1.0), clip(p.y, 0.0, 1.0)
-    return Proposal(x, y, clip(p.dt, MIN_DT, MAX_DT), p.moving, p.recall)
+    return replace(p, x=x, y=y, dt=clip(p.dt, MIN_DT, MAX_DT))
 
 
 def _same(a: Proposal, b: Proposal) -> bool:
@@ -126,6 +155,15 @@ class Voices:
     for the one that is due. An entry whose voice has changed since is outdated, and is
     dropped when it comes up.
     """
+
+    STATE: ClassVar[dict[str, Any]] = {
+        "all": list[Voice],
+        "playing": Count,
+        "_phrases": dict[int, deque[Proposal]],
+        "_commits": list[Count],
+        "_heard": deque[HeardTouch],
+        "hears_at": Future,
+    }
 
     def __init__(
         self,
@@ -152,6 +190,30 @@ class Voices:
         self.hears_at = math.inf
 
     @property
+    def playing(self) -> int:
+        """Number of voices that play; the others rest."""
+        return len(self._playing)
+
+    @playing.setter
+    def playing(self, count: int) -> None:
+        self._playing = self.all[: max(1, count)]
+
+    def restored(self) -> None:
+        """Queue what is pending in a state that was restored."""
+        playing, commits = len(self._playing), len(self._commits)
+        if not all(0 <= index < playing and rest for index, rest in self._phrases.items()):
+            raise ValueError("its phrases are of other voices")
+        if commits not in (0, len(self.all)) or len(self._heard) > _WAITING:
+            raise ValueError("its voices are not as many as they were")
+        self._queue.clear()
+        for voice in self.all:
+            if (voice.pending is None) != (voice.due == math.inf):
+                raise ValueError("a touch of it is pending without a time")
+            if voice.pending is not None:
+                voice.pending = clipped(voice.pending)
+            self._enqueue(voice)
+
+    @property
     def down(self) -> int:
         """Number of voices whose finger is down."""
         return sum(voice.down for voice in self.all)
@@ -163,6 +225,14 @@ class Voices:
         for voice in self.all:
             count += voice.pending is not None
         return count
+
+    def touches(self) -> list[Touch]:
+        """Return the fingers that are down, as slides that stay where they are."""
+        return [
+            Touch(v.x, v.y, 0.0, Phase.MOVE, 0, v.who, None, v.knobs)
+            for v in self.all
+            if v.down
+        ]
 
     def next(self) -> tuple[float, bool, Voice]:
         """Return the next event: its time, whether it is a touch (else a lift), and its voice.
@@ -317,10 +387,11 @@ class Voices:
                 voice.as_drawn = None  # by a model that had not heard this
             inputs[voice.index] = clip(since, 0.0, MAX_DT), touch.moving and not first
             voice.fed_at, voice.follows_human = touch.t, True
+        values = touch.knobs, touch.pressure
         if len(inputs) == len(self._playing) and len(set(inputs.values())) == 1:
-            self.player.feed(touch.x, touch.y, *inputs[0])
+            self.player.feed(touch.x, touch.y, *inputs[0], *values)
         elif inputs:
-            self.player.feed_some(inputs, touch.x, touch.y)
+            self.player.feed_some(inputs, touch.x, touch.y, *values)
         return bool(inputs)
 
     def _drop_heard(self) -> None:
@@ -430,7 +501,7 @@ class Voices:
             del self._phrases[voice.index]
             return False
         x, y = voice.dwell.off_edges(at, p.x, p.y)
-        self._set_pending(voice, Proposal(x, y, p.dt, p.moving, p.recall), turn_end)
+        self._set_pending(voice, replace(p, x=x, y=y), turn_end)
         return True
 
     def _advance_phrase(self, voice: Voice) -> None:
@@ -507,8 +578,9 @@ class Voices:
         """Sample the next touches of these voices, as one batch, or take them from phrases.
 
         A touch that would keep the finger in its place for too long is drawn again, REDRAWS
-        times at most; so is one after the end of the turn, if all began at an instant. With
-        within, one that would come so many seconds or more after that is not drawn again: it
+        times at most; so is one after the end of the turn, if all began at an instant, and, a
+        few times, an event in which no knob moves. With
+        within, one that would come that many seconds or more later is not drawn again: it
         comes `late` seconds after it.
 
         A redraw uses up the random numbers of one more touch (`Player.skip`), also if the
@@ -518,20 +590,26 @@ class Voices:
         move; and the later numbers are independent of those that were refused.
         """
         # Loops and maps in the place of comprehensions, each of which is a call.
+        # Knobs may stay where they are.
+        dwell = math.inf if self.player.knobs else self.settings.dwell
         for voice in voices:
-            voice.dwell.limit = self.settings.dwell
+            voice.dwell.limit = dwell
         scale, turn_end = self.settings.timescale, self._turn_end()
         left = math.inf if began is None or within < math.inf else turn_end - began
         if self._phrases:
             voices = [v for v in voices if not self._take_planned(v, left, turn_end)]
         sampled = self.player.sample(list(map(_INDEX, voices))) if voices else []
         proposals = list(map(clipped, sampled))
-        for _ in range(REDRAWS):
+        for count in range(REDRAWS):
             rejected: list[int] = []
             for i, voice in enumerate(voices):
                 p = proposals[i]
                 at = voice.base + p.dt * scale
-                if p.dt * scale >= left or voice.dwell.too_long(at, p.x, p.y, moving=p.moving):
+                if (
+                    p.dt * scale >= left
+                    or (p.rests and count < _RESTS)
+                    or voice.dwell.too_long(at, p.x, p.y, moving=p.moving)
+                ):
                     rejected.append(i)
             if not rejected:
                 break
@@ -544,18 +622,17 @@ class Voices:
         for voice, proposal in zip(voices, proposals, strict=True):
             voice.drawn = proposal.dt, proposal.moving
             if proposal.dt * scale >= within:
-                dt = clip(late / scale, MIN_DT, MAX_DT)
-                proposal = Proposal(proposal.x, proposal.y, dt, proposal.moving)
+                proposal = replace(proposal, dt=clip(late / scale, MIN_DT, MAX_DT))
             at = voice.base + proposal.dt * scale
             x, y = voice.dwell.off_edges(at, proposal.x, proposal.y)
             if (x, y) != (proposal.x, proposal.y):
-                proposal = Proposal(x, y, proposal.dt, proposal.moving)
+                proposal = replace(proposal, x=x, y=y)
             self._set_pending(voice, proposal, turn_end)
 
     def _set_pending(self, voice: Voice, proposal: Proposal, turn_end: float) -> None:
         """Make a touch pending, unless the turn ends before it is due."""
         if voice.follows_human and proposal.moving:
-            proposal = Proposal(proposal.x, proposal.y, proposal.dt, moving=False)
+            proposal = replace(proposal, moving=False, recall=None)
         now, t = self.clock.machine, self.clock.t
         due = max(voice.base + proposal.dt * self.settings.timescale, now)
         voice.as_drawn = None
@@ -564,9 +641,7 @@ class Voices:
             if due != drawn or due >= turn_end:
                 voice.as_drawn = proposal
                 dt = clip((due - voice.base) / self.settings.timescale, MIN_DT, MAX_DT)
-                proposal = Proposal(
-                    proposal.x, proposal.y, dt, proposal.moving, proposal.recall
-                )
+                proposal = replace(proposal, dt=dt)
         if due >= turn_end:
             if voice.pending is not None:
                 self.sink(TouchPending(t, voice.who, None, math.inf))
@@ -608,9 +683,11 @@ class Voices:
             self.lift(voice)
         phase = Phase.MOVE if moving else Phase.DOWN
         voice.down, voice.x, voice.y, voice.touched = True, proposal.x, proposal.y, t
+        voice.knobs = proposal.knobs
         self._enqueue(voice)
         self.counts.played += 1
-        touch = Touch(proposal.x, proposal.y, proposal.dt, phase, 0, voice.who)
+        place, values = (voice.x, voice.y), (proposal.knobs, proposal.pressure)
+        touch = Touch(*place, proposal.dt, phase, 0, voice.who, *values[::-1])
         self.sink(TouchPlayed(t, touch, proposal.dt * self.settings.timescale))
         if proposal.recall is not None and not moving:
             self.sink(MotifReturned(t, voice.who, proposal.recall))
@@ -620,7 +697,7 @@ class Voices:
         dt, fed_as_move = proposal.dt if drawn is None else drawn.dt, moving
         if voice.follows_human and voice.drawn is not None:
             dt, fed_as_move = voice.drawn
-        self.player.commit(voice.index, proposal.x, proposal.y, dt, fed_as_move)
+        self.player.commit(voice.index, *place, dt, fed_as_move, *values)
         voice.commits += 1
         voice.fed_at, voice.follows_human = t, False
         if self._phrases:
@@ -635,7 +712,7 @@ class Voices:
         voice.down = False
         self._enqueue(voice)
         dt = self.clock.t - voice.touched
-        up = Touch(voice.x, voice.y, dt, Phase.UP, 0, voice.who)
+        up = Touch(voice.x, voice.y, dt, Phase.UP, 0, voice.who, None, voice.knobs)
         self.sink(TouchPlayed(self.clock.t, up, dt))
 
     def lift_all(self) -> None:

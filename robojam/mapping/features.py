@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Final, NamedTuple
 
-from robojam.touch import MIN_DT, Phase, Touch, is_machine
+from robojam.touch import KNOB_NAMES, MIN_DT, Phase, Touch, is_machine
 
 #: Speed in screens a second at which the pressure is full where a device measures none.
 FULL_SPEED: Final = 2.5
@@ -49,6 +49,7 @@ FEATURES: Final[dict[str, Feature]] = {
     "turn": Feature("whose turn it is: 0 the humans', 1 the machine's", "", 0, 1),
     "density": Feature("touches a second, over about the last second", "1/s", 0, 60),
     "pressure": Feature("pressure where it is measured, else from the speed", "", 0, 1),
+    **dict.fromkeys(KNOB_NAMES, Feature("a knob of an instrument with knobs", "", 0, 1)),
 }
 #: Features that change between touches.
 _FLOWING: Final = ("since-landing", "density")
@@ -87,16 +88,22 @@ class Tracker:
         self._count(at)
         if touch.phase is Phase.DOWN or self._finger is None:
             self._land(touch, at)
-        elif finger == self._finger:
+        elif finger == self._finger or touch.knobs:  # who turns them has no finger
             self._slide(touch, at)
         else:
             return True  # it counts for the density
         values = self._values
         values["x"], values["y"], values["dt"] = touch.x, touch.y, dt
+        if touch.knobs:
+            values |= zip(KNOB_NAMES, touch.knobs, strict=False)
         pressed = min(values["speed"] / FULL_SPEED, 1.0)
         values["pressure"] = pressed if touch.pressure is None else touch.pressure
         self._finger, self._at = finger, at
         return True
+
+    def follows(self, touch: Touch) -> bool:
+        """Return whether a touch is of the finger whose values these are."""
+        return self._finger == (touch.who, touch.id)
 
     def _land(self, touch: Touch, at: float) -> None:
         self._landed_at = at

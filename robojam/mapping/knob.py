@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from robojam.mapping.features import Tracker
@@ -53,6 +53,12 @@ class Shape:
             part = math.expm1(self.curve * part) / math.expm1(self.curve)
         return self.low + (self.high - self.low) * part
 
+    def scaled(self, amount: float) -> Shape:
+        """Return the shape whose value goes a part (0..1) of the way from low to high."""
+        if amount == 1:
+            return self
+        return replace(self, high=self.low + (self.high - self.low) * amount)
+
     def towards(self, other: Shape, part: float) -> Shape:
         """Return the shape between this one (part 0) and another (part 1)."""
 
@@ -93,6 +99,7 @@ class KnobSpec:
     """Description of a knob: its feature, whose touches, and the way to its value.
 
     shapes has one shape for each scene, or one alone. whole: the output takes whole numbers.
+    strikes: each touch sends a value, also the last one again, and a lift sends none.
     steps is the number of values that it is held to; scale (of robojam.music, with its key)
     the notes: the values are then MIDI notes. None of both holds it to nothing.
     """
@@ -104,6 +111,7 @@ class KnobSpec:
     steps: int | None = None
     scale: str = "free"
     key: str = "C"
+    strikes: bool = False
 
     def held(self, value: float, shape: Shape) -> float:
         """Return a value of a shape held to the steps, or to the notes of the scale."""
@@ -121,31 +129,44 @@ class KnobSpec:
 class Knob:
     """Value of one knob over time. Times are in seconds of one clock."""
 
-    def __init__(self, spec: KnobSpec, tracker: Tracker, place: float = 0.0) -> None:
-        """Follow a tracker; place is that between the scenes, 0 to 1."""
+    def __init__(
+        self, spec: KnobSpec, tracker: Tracker, place: float = 0.0, amount: float = 1.0
+    ) -> None:
+        """Follow a tracker; place is that between the scenes, and amount as of `adjust`."""
         self.spec, self._tracker = spec, tracker
-        self._shape = morphed(spec.shapes, place)
+        self._amount = amount
+        #: The way to the value at the place, and as much of it as the amount says.
+        self.full = morphed(spec.shapes, place)
+        self._shape = self.full.scaled(amount)
         self._goal: float | None = None  # what the value goes to; None before the first touch
         self._value = 0.0
         self._at = -math.inf
         #: The value that was last sent; None before the first.
         self.sent: float | None = None
         self._sent_at = -math.inf
+        self._struck = False
         #: When `take` is to be called next; infinity while nothing moves.
         self.due = math.inf
 
     def hear(self, now: float) -> None:
         """Follow what the tracker has measured; `due` says when the value may be sent."""
         if self._aim(now):
+            self._struck = self.spec.strikes
             self.due = min(self.due, max(now, self._sent_at + INTERVAL))
 
     def morph(self, place: float, now: float) -> None:
         """Go to a place between the scenes: 0 is the first, 1 the last."""
-        shape = morphed(self.spec.shapes, place)
+        self.full = morphed(self.spec.shapes, place)
+        self.adjust(self._amount, now)
+
+    def adjust(self, amount: float, now: float) -> None:
+        """Go an amount (0..1) of the way from the low end of the range to the high one."""
+        self._amount, shape = amount, self.full.scaled(amount)
         if shape != self._shape:
             self._aim(now)  # what went on until now did so in the old shape
             self._shape = shape
-            self.hear(now)
+            if not self.spec.strikes:
+                self.hear(now)
 
     def take(self, now: float) -> float | None:
         """Return the value to be sent now; None where it is the one that was sent last."""
@@ -153,8 +174,9 @@ class Knob:
         value = self._output()
         resting = self._value == self._goal and not self._flows(now)
         self.due = math.inf if resting else now + INTERVAL
-        if value == self.sent:
+        if value == self.sent and not self._struck:
             return None
+        self._struck = False
         self.sent, self._sent_at = value, now
         return value
 
@@ -169,7 +191,7 @@ class Knob:
             self._value = goal
         else:
             self._value = smoothed(self._value, self._goal, now - self._at, shape.smooth)
-            if abs(self._value - goal) <= _REST * abs(shape.high - shape.low):
+            if abs(self._value - goal) <= _REST * abs(self.full.high - self.full.low):
                 self._value = goal
         self._goal, self._at = goal, max(now, self._at)
         return True
@@ -179,7 +201,7 @@ class Knob:
         return self._tracker.flows(self.spec.source, now, max(shape.from_low, shape.from_high))
 
     def _output(self) -> float:
-        value = self.spec.held(self._value, self._shape)
+        value = self.spec.held(self._value, self.full)
         if self.spec.whole:
             return float(round(value))
         single: float = _SINGLE.unpack(_SINGLE.pack(value))[0]

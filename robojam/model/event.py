@@ -2,8 +2,8 @@
 
 An event is a row of numbers, predicted factor by factor: each factor is a few columns of the
 row, and is predicted given the earlier events and the earlier factors, in the order of the
-description. A touch has one description, a point of a pen stroke another; the model's code
-knows neither. The description is part of the model's file.
+description. A touch has one description, a point of a pen stroke and the knobs of a controller
+have others; the model's code knows none. The description is part of the model's file.
 
 Four kinds of factor:
 
@@ -14,18 +14,24 @@ Four kinds of factor:
 ``position``
     columns of a place; a mixture of normals over the place itself, or, where
     the flag in column ``slides`` is 1, over the offset from the last place,
-    with means shifted by learnt multiples of the last velocities.
+    with means shifted by learnt multiples of the last velocities. One that
+    ``follows`` is an offset from the last place after every event.
 ``offset``
     columns that are offsets already; a mixture of normals over them.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
+from robojam.touch import MAX_KNOBS, PRESSURE_RESTS
+
+#: Columns of a touch, and of one with its pressure.
+TOUCH: Final = ("x", "y", "dt", "moving")
+PRESSED: Final = (*TOUCH, "pressure")
 #: By how much a lattice's teeth are wider than the noise: recorded places are rounded.
 MARGIN = 4e-6
 #: The greatest size of a layer or a mixture: a file could ask for any.
@@ -40,6 +46,10 @@ _MIN_SCALE, _MAX_SCALE = 1e-6, 1e6
 _SCALES = f"from {_MIN_SCALE:g} to {_MAX_SCALE:g}"
 
 
+#: Fields of a description that files from before there were any do not have; false by default.
+NEW_FLAGS = frozenset(("follows", "diagonal", "fewer"))
+
+
 class Factor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Columns of an event that are predicted together.
 
@@ -50,6 +60,11 @@ class Factor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     subtracted from what is played. lattices are pairs of n and share: that share of the
     screens reports a position in multiples of 1/n, coarser than the noise
     (robojam.model.lattice); the other screens show no lattice.
+
+    follows is of a position whose columns keep their values until they are changed, as knobs
+    do: it is an offset from the last place even where the flag is 0, the first event excepted,
+    and a column that changed by no more than the noise has not moved. diagonal: its components
+    have no correlation, as one knob of several moves at a time.
     """
 
     name: str
@@ -63,6 +78,8 @@ class Factor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     step: float = 1.0
     slides: int | None = None
     lattices: Annotated[tuple[tuple[int, float], ...], Meta(max_length=_MAX_LATTICES)] = ()
+    follows: bool = False
+    diagonal: bool = False
 
     @property
     def dims(self) -> int:
@@ -89,6 +106,12 @@ class Factor(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             or max(n for n, _ in self.lattices) * (self.noise + MARGIN) >= 1
         ):
             return "lattices are of positions, coarser than the noise, and not of all screens"
+        if self.follows and (self.kind != "position" or self.slides is None):
+            return "only a position that slides can follow the last place"
+        if self.follows and self.dims > MAX_KNOBS:
+            return f"1 to {MAX_KNOBS} columns follow the last place, not {self.dims}"
+        if self.diagonal and not self.follows:
+            return "only a position that follows is diagonal"
         return None
 
 
@@ -99,6 +122,8 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     scale of a velocity, in units of position per second. move_means and landing_means are
     the decays per move and per landing of the running means by which the model remembers
     what was played (robojam.model.summary); none in files from before there were any.
+    fewer: the model was trained on rigs of fewer knobs, too, whose other values rest at
+    KNOB_RESTS: any rig of up to as many knobs can play it.
     """
 
     name: str
@@ -108,6 +133,7 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     speed: float = 1.0
     move_means: Annotated[tuple[float, ...], Meta(max_length=_MAX_MEANS)] = ()
     landing_means: Annotated[tuple[float, ...], Meta(max_length=_MAX_MEANS)] = ()
+    fewer: bool = False
 
     def __post_init__(self) -> None:
         """Check that a model can be over the event. Raises ValueError."""
@@ -125,6 +151,8 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             known.append(factor)
         if not _MIN_SCALE <= self.speed <= _MAX_SCALE:
             raise ValueError(f"event {self.name!r}: its speed is a number {_SCALES}")
+        if self.fewer and not (self.position and self.position.diagonal):
+            raise ValueError(f"event {self.name!r}: only diagonal knobs can be fewer")
         if not self.summarises:
             return
         if self.duration is None or self.position is None or self.position.dims != 2:
@@ -179,19 +207,27 @@ def touch_event(
     components: int = 12,
     hidden: int = 128,
     lattices: tuple[tuple[int, float], ...] = (),
+    pressure: bool = False,
 ) -> EventSpec:
     """Return the description of a touch: (x, y, dt, moving); phase first, then dt, then place.
 
-    x and y are in screen units, dt in seconds; moving is 0 where the finger lands.
+    x and y are in screen units, dt in seconds; moving is 0 where the finger lands. With
+    pressure there is a fifth column, 0..1, which is predicted last; its noise is as wide as
+    the steps of MIDI's.
     """
-    factors = (
+    factors: tuple[Factor, ...] = (
         Factor(name="phase", kind="flag", columns=(3,)),
         Factor(name="dt", kind="duration", columns=(2,), components=components,
                hidden=hidden // 2, noise=1e-3, centre=-4.0),
         Factor(name="xy", kind="position", columns=(0, 1), components=components, hidden=hidden,
                noise=1 / 1024, centre=0.5, scale=0.25, step=0.02, slides=3, lattices=lattices),
     )  # fmt: skip
-    columns = ("x", "y", "dt", "moving")
+    if pressure:
+        pressed = Factor(name="pressure", kind="position", columns=(4,), components=components,
+                         hidden=hidden // 2, noise=1 / 128, centre=PRESSURE_RESTS,
+                         scale=0.25)  # fmt: skip
+        factors = (*factors, pressed)
+    columns = PRESSED if pressure else TOUCH
     return EventSpec(name="touch", columns=columns, factors=factors, duration=2, speed=0.8)
 
 
@@ -206,3 +242,47 @@ def stroke_event(*, components: int = 12, hidden: int = 128, scale: float = 20.0
     )  # fmt: skip
     lifted = Factor(name="lifted", kind="flag", columns=(2,))
     return EventSpec(name="stroke", columns=("dx", "dy", "lifted"), factors=(offset, lifted))
+
+
+def knob_columns(knobs: int) -> tuple[str, ...]:
+    """Return the columns of an event of knobs: (v1, …, vN, dt, moving).
+
+    Raises ValueError unless there are 1 to MAX_KNOBS.
+    """
+    if not 1 <= knobs <= MAX_KNOBS:
+        raise ValueError(f"an event has 1 to {MAX_KNOBS} knobs, not {knobs}")
+    return (*(f"v{i + 1}" for i in range(knobs)), "dt", "moving")
+
+
+def count_knobs(columns: tuple[str, ...]) -> int:
+    """Return the number of knobs of an event with these columns; 0 for another event."""
+    knobs = len(columns) - 2
+    return knobs if 1 <= knobs <= MAX_KNOBS and columns == knob_columns(knobs) else 0
+
+
+def knob_event(
+    knobs: int,
+    *,
+    components: int = 24,
+    hidden: int = 128,
+    lattices: tuple[tuple[int, float], ...] = (),
+    fewer: bool = False,
+) -> EventSpec:
+    """Return the description of N knobs: (v1, …, vN, dt, moving); phase, then dt, then values.
+
+    values are 0..1, dt is in seconds; moving is 0 after a pause (robojam.touch.PAUSE_IS_DOWN)
+    and for the first event. Raises ValueError unless there are 1 to MAX_KNOBS.
+    """
+    columns = knob_columns(knobs)
+    factors = (
+        Factor(name="phase", kind="flag", columns=(knobs + 1,)),
+        Factor(name="dt", kind="duration", columns=(knobs,), components=components,
+               hidden=hidden // 2, noise=1e-3, centre=-4.0),
+        Factor(name="values", kind="position", columns=tuple(range(knobs)),
+               components=components, hidden=hidden, noise=1 / 1024, centre=0.5, scale=0.25,
+               step=0.02, slides=knobs + 1, lattices=lattices, follows=True,
+               diagonal=knobs > 1),
+    )  # fmt: skip
+    return EventSpec(
+        name="knobs", columns=columns, factors=factors, duration=knobs, speed=0.8, fewer=fewer
+    )

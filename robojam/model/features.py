@@ -102,9 +102,15 @@ def normalise(xp: ArrayModule, factor: Factor, values: Array) -> Array:
 
 
 def slide(factor: Factor, values: Array, last: Array) -> Array:
-    """Return how far (…, P) events slid from the last positions; 0 where they landed."""
+    """Return how far (…, P) events slid from the last positions; 0 where they landed.
+
+    Where the factor follows: 0 for a column that changed by no more than the noise.
+    """
     assert factor.slides is not None
-    return (pick(values, factor.columns) - last) * pick(values, (factor.slides,))
+    change = pick(values, factor.columns) - last
+    if factor.follows:
+        return change * (abs(change) > factor.noise)
+    return change * pick(values, (factor.slides,))
 
 
 def velocity(event: EventSpec, values: Array, slid: Array) -> Array:
@@ -271,7 +277,11 @@ def motion_terms(event: EventSpec, factor: Factor) -> int:
     """Return how many weights of motion each component of a factor has."""
     if factor.slides is None or event.duration is None:
         return 0
-    return 3 if factor.dims == 2 else 2
+    return 3 if _turns(factor) else 2
+
+
+def _turns(factor: Factor) -> bool:
+    return factor.dims == 2 and not factor.follows
 
 
 def motion(
@@ -280,12 +290,13 @@ def motion(
     """Return the slides that the last velocities predict, (…, motion_terms, P) in steps.
 
     These are the last velocity, the same turned by a right angle (so that a curve goes on
-    curving), and the velocity before, each times the new duration; 0 for a landing.
+    curving), and the velocity before, each times the new duration; 0 for a landing. Only
+    places in two dimensions turn, and two knobs are none.
     """
     assert event.duration is not None
     assert factor.slides is not None
     bases = [now, before]
-    if factor.dims == 2:
+    if _turns(factor):
         bases[1:1] = [-now[..., 1:], now[..., :1]]
     scale = pick(values, (event.duration,)) * pick(values, (factor.slides,)) / factor.step
     return concat(xp, bases).reshape(*now.shape[:-1], -1, factor.dims) * scale[..., None]
@@ -302,14 +313,16 @@ def output_count(event: EventSpec, factor: Factor) -> int:
 def component_parts(event: EventSpec, factor: Factor) -> tuple[slice, ...]:
     """Return the parts of a component's numbers: mean, raw log scale, lower, motion weights."""
     d = factor.dims
-    ends = [0, *accumulate((d, d, d * (d - 1) // 2, motion_terms(event, factor)))]
+    below = 0 if factor.diagonal else d * (d - 1) // 2
+    ends = [0, *accumulate((d, d, below, motion_terms(event, factor)))]
     return tuple(slice(start, end) for start, end in pairwise(ends))
 
 
 class Components(NamedTuple):
     """Parameters of a mixture in units of its factor, shaped as in robojam.mixture.
 
-    logits (…, K), mean (…, K, D), log_scale (…, K, D), lower (…, K, D(D-1)/2).
+    logits (…, K), mean (…, K, D), log_scale (…, K, D), lower (…, K, D(D-1)/2), or (…, K, 0)
+    of a factor that is diagonal.
     """
 
     logits: Array

@@ -13,6 +13,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
@@ -22,13 +23,15 @@ from numpy.typing import NDArray
 from safetensors.numpy import save as save_tensors
 
 from robojam.model import features
-from robojam.model.event import MAX_SIZE, EventSpec
+from robojam.model.event import MAX_SIZE, NEW_FLAGS, EventSpec
 from robojam.model.matcher import PREFIX, Matcher, MatcherDescription
 from robojam.system.atomic_file import atomic_write
 from robojam.system.shell import printable
 
 #: The model that plays unless another is named.
 DEFAULT = "touch.safetensors"
+#: The one for a rig of knobs, of any number.
+DEFAULT_OF_KNOBS = "knobs.safetensors"
 FORMAT = 1
 #: Most bytes of a model's file, and of the header in it.
 MAX_BYTES, MAX_HEADER = 1 << 30, 1 << 22
@@ -121,13 +124,33 @@ def write(
 ) -> None:
     """Write a model file, completely or not at all. Raises OSError if that fails."""
     arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
-    metadata = {_KEY: msgspec.json.encode(description).decode()}
+    values = _without_new_flags(msgspec.to_builtins(description))
+    metadata = {_KEY: msgspec.json.encode(values).decode()}
     with atomic_write(Path(path)) as part:
         part.write_bytes(save_tensors(arrays, metadata=metadata))
 
 
-def read(path: str | Path) -> ModelFile:
-    """Return a model file's content. Raises ModelFileError, which says what is wrong."""
+def _without_new_flags(value: Any) -> Any:
+    """Return a description's values without flags that are false and came after format 1.
+
+    An older robojam refuses fields that it does not know.
+    """
+    if isinstance(value, dict):
+        return {
+            key: _without_new_flags(inner)
+            for key, inner in value.items()
+            if not (key in NEW_FLAGS and inner is False)
+        }
+    if isinstance(value, list | tuple):
+        return [_without_new_flags(inner) for inner in value]
+    return value
+
+
+def read(path: str | Path, data: bytes | None = None) -> ModelFile:
+    """Return a model file's content. Raises ModelFileError, which says what is wrong.
+
+    data: the file's bytes, where another machine has the file; path is then its name alone.
+    """
     path = Path(path)
     description: ModelDescription | None = None
 
@@ -137,7 +160,7 @@ def read(path: str | Path) -> ModelFile:
         wanted = shapes(description.event, description.units, description.layers)
         return wanted | (description.matcher.shapes() if description.matcher else {})
 
-    tensors, sha256 = read_tensors(path, check)
+    tensors, sha256 = read_tensors(path, check, data)
     assert description is not None
     with np.errstate(over="ignore"):
         weights = {n: array.astype(np.float32, copy=False) for n, array in tensors.items()}
@@ -177,18 +200,19 @@ class _Tensor(msgspec.Struct, frozen=True):
 
 
 def read_tensors(
-    path: Path, check: Callable[[str], Mapping[str, Shape]]
+    path: Path, check: Callable[[str], Mapping[str, Shape]], given: bytes | None = None
 ) -> tuple[dict[str, _FloatArray], str]:
     """Return the tensors in a file by name, all of them finite floats, and its SHA-256.
 
     check is given the description in the file, and returns the shapes that it asks for.
-    Raises ModelFileError.
+    given: the bytes of the file, which is not opened then. Raises ModelFileError.
     """
     try:
-        if path.exists() and not path.is_file():  # reading a device might never end
+        if given is None and path.exists() and not path.is_file():  # a device may never end
             raise ModelFileError(f"{path} is no file, and so no model")
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
+        with path.open("rb") if given is None else BytesIO(given) as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
             if size > MAX_BYTES:
                 most = f"a model has {MAX_BYTES:,} at most"
                 raise ModelFileError(f"{path} is too large: it has {size:,} bytes, and {most}")
@@ -322,13 +346,14 @@ def folder() -> Path:
     return installed if installed.is_dir() else package.parent / "models"
 
 
-def find(model: str | None) -> Path:
+def find(model: str | None, *, of_knobs: bool = False) -> Path:
     """Return a model's path, given a path or a name among robojam's own models.
 
-    None stands for the default model. Raises ModelFileError if there is no such file.
+    None stands for the default model, of touches or of knobs. Raises ModelFileError if there
+    is no such file.
     """
     if model is None:
-        return folder() / DEFAULT
+        return folder() / (DEFAULT_OF_KNOBS if of_knobs else DEFAULT)
     path = Path(model)
     candidates = [path]
     if path.parent == Path():

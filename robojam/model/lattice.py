@@ -50,6 +50,15 @@ def detect(performances: Iterable[NDArray[Any]], lattices: Iterable[int]) -> NDA
     return np.array(detected, np.int64)
 
 
+def places_of_knobs(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values (T, D) of knobs as places (U, 1) for `detect`.
+
+    Each knob by itself has the lattice, many stand at an end of it, and most rest: so each
+    value counts once.
+    """
+    return np.unique(values)[:, None]
+
+
 def _on(places: _Doubles, n: _Doubles | float) -> NDArray[np.bool_]:
     """Return which places lie on lattices of 1/n."""
     pixels = places * n

@@ -23,7 +23,7 @@ from torch.nn import functional
 from robojam.mixture import Mixture
 from robojam.model import features
 from robojam.model.event import EventSpec, Factor
-from robojam.model.file import ModelDescription, read, write
+from robojam.model.file import ModelDescription, ModelFile, read, write
 from robojam.model.summary import summarise_sequences
 
 #: Bits of a random number for one unit; four of them are drawn at once.
@@ -129,6 +129,8 @@ class EventModel(nn.Module):
                 shares = features.motion_terms(self.event, factor)
                 if shares:
                     bias[-k * shares :] = torch.eye(shares)[0].mul(0.8).repeat(k)
+                if factor.follows:
+                    _start_at_rest(factor, bias, head.get_parameter("weight"))
 
     def initial(self, batch: int) -> ModelState:
         """Return the state before the first event, for a batch."""
@@ -211,7 +213,8 @@ class EventModel(nn.Module):
                 continue
             earlier = values, now, before
             components = features.components(torch, self.event, factor, out, *earlier)
-            mixture = Mixture(*components, validate_args=False)
+            lower = None if factor.diagonal else components.lower
+            mixture = Mixture(*components[:3], lower, validate_args=False)
             if factor.kind == "duration":
                 parts.append(self._density_in_seconds(factor, mixture, values, unit))
             else:
@@ -231,7 +234,9 @@ class EventModel(nn.Module):
         if factor.slides is None:
             return mixture.log_prob(unit) - factor.dims * math.log(factor.scale)
         # The first event does not slide.
-        slides = (values[..., factor.slides, None] > 0.5) & ~last[..., :1].isnan()
+        slides = ~last[..., :1].isnan()
+        if not factor.follows:
+            slides &= values[..., factor.slides, None] > 0.5
         slid = (features.pick(values, factor.columns) - last) / factor.step
         scale = torch.where(slides, unit.new_tensor(factor.step), unit.new_tensor(factor.scale))
         target = torch.where(slides, slid, unit)
@@ -299,6 +304,16 @@ class EventModel(nn.Module):
         return parts, torch.logsumexp(torch.stack(terms), 0), after
 
 
+def _start_at_rest(factor: Factor, bias: Tensor, weight: Tensor) -> None:
+    """Set a head's last layer so that each component moves one column, and the others rest."""
+    k, d = factor.components, factor.dims
+    rest = torch.arange(k)[:, None] % d != torch.arange(d)
+    for part, resting in ((0, 0.0), (1, math.log((factor.noise or 1e-3) / factor.step))):
+        rows = slice(k * (1 + part * d), k * (1 + (1 + part) * d))  # of means, of scales
+        bias[rows].view(k, d).masked_fill_(rest, resting)
+        weight[rows].view(k, d, -1).masked_fill_(rest[..., None], 0.0)
+
+
 def save(model: EventModel, path: str | Path, description: ModelDescription) -> None:
     """Write a model's weights and its description to a file, completely or not at all."""
     weights = {n: t.detach().cpu().numpy() for n, t in model.state_dict().items()}
@@ -308,7 +323,12 @@ def save(model: EventModel, path: str | Path, description: ModelDescription) -> 
 def load(path: str | Path) -> tuple[EventModel, ModelDescription]:
     """Return the model in a file, and its description. Raises ModelFileError."""
     file = read(path)
+    return from_file(file), file.description
+
+
+def from_file(file: ModelFile) -> EventModel:
+    """Return the model of a file's content."""
     about = file.description
     model = EventModel(about.event, units=about.units, layers=about.layers)
     model.load_state_dict({n: torch.from_numpy(a) for n, a in file.weights.items()})
-    return model.eval(), about
+    return model.eval()

@@ -23,9 +23,10 @@ from robojam.model.features import Floats
 from robojam.player.cpu_batch import MAX_BATCH, BatchStepper
 from robojam.player.random_streams import BLOCK, RandomStreams
 from robojam.player.reference import COLD, Network
-from robojam.touch import MAX_DT, MIN_DT
+from robojam.touch import MAX_DT, MIN_DT, PRESSURE_RESTS
 
-#: Touches (n, 4) of x, y, dt and moving; sums of their times need 64 bits.
+#: Touches (n, 4) of x, y, dt and moving, or (n, 5) with pressure; sums of their times need 64
+#: bits.
 Touches = NDArray[np.float64]
 
 #: Most draws of a first touch that would come too early or too late.
@@ -41,9 +42,10 @@ _TRIED_STEPS: Final = 3
 class Take:
     """A take, and how far it has been generated.
 
-    call (n, 4) is the clean performance that it continues, in screens and seconds; seconds is
-    its length, silence the seconds since the end of the call. Its random numbers are those of
-    voice number of seed. temperature and spread: see robojam.player.reference.Network.sample.
+    call (n, C) is the clean performance that it continues, in screens and seconds, with the
+    columns of the model's event (`fitting_call`); seconds is its length, silence the seconds
+    since the end of the call. Its random numbers are those of voice number of seed.
+    temperature and spread: see robojam.player.reference.Network.sample.
     """
 
     call: Touches
@@ -53,7 +55,7 @@ class Take:
     temperature: float = 1.0
     spread: float = 1.0
     silence: float = 0.0
-    #: What it has played so far: x, y, dt, moving.
+    #: What it has played so far: x, y, dt, moving and, of a model that has learnt it, pressure.
     touches: list[list[float]] = field(default_factory=list)
     #: The numbers of the model overflowed: it has ended before its time.
     overflowed: bool = False
@@ -65,8 +67,18 @@ class Take:
     _dwell: DwellLimiter = field(default_factory=DwellLimiter)
 
     def array(self) -> Touches:
-        """Return what it has played, as touches (n, 4)."""
-        return np.array(self.touches, np.float64).reshape(-1, 4)
+        """Return what it has played, as touches (n, C)."""
+        return np.array(self.touches, np.float64).reshape(-1, self.call.shape[1])
+
+
+def fitting_call(call: Touches, network: Network) -> Touches:
+    """Return touches (n, 4), maybe with pressures, as a network's event has them (n, C).
+
+    Where it has learnt pressure and there is none, it rests.
+    """
+    width = len(network.event.columns)
+    resting = np.full((len(call), max(0, width - call.shape[1])), PRESSURE_RESTS)
+    return np.column_stack([call[:, :width], resting])
 
 
 class BatchGenerator:
@@ -75,7 +87,7 @@ class BatchGenerator:
     def __init__(self, network: Network, *, rows: int = MAX_BATCH) -> None:
         """Prepare a network of touches, made with numpy, for up to a number of rows."""
         self.rows = rows
-        self._network = network
+        self.network = network
         event = network.event
         self._half: Floats = np.array(event.noise, np.float32)
         self._half /= 2
@@ -109,8 +121,7 @@ class BatchGenerator:
         if not self.room:
             raise ValueError("the batch is full")
         row = len(self)
-        take._heard = np.asarray(take.call, np.float32).reshape(-1, len(self._half))
-        take._heard = take._heard + self._half
+        take._heard = np.asarray(take.call, np.float32) + self._half
         self._stepper.rows[row] = self._initial
         self._counts[row] = 0
         self._temperature[row], self._spread[row] = max(take.temperature, COLD), take.spread
@@ -181,7 +192,7 @@ class BatchGenerator:
             self._events[row] = take._heard[take._fed]
             take._fed += 1
         heard: bool | Floats = False
-        if self._network.event.summarises:
+        if self.network.event.summarises:
             self._heard[:playing], self._heard[playing:count] = 0, 1
             heard = self._heard
         before = state[refused]
@@ -253,7 +264,7 @@ class BatchGenerator:
 
 def _play(take: Take, touch: list[float]) -> bool:
     """Make a drawn touch one that is played, in place; return False to have it drawn again."""
-    x, y, dt, moving = touch
+    x, y, dt, moving = touch[:4]
     dwell, first = take._dwell, not take.touches
     early = first and dt < take.silence
     untimely = first and (early or dt >= take.seconds)
@@ -271,7 +282,7 @@ def _play(take: Take, touch: list[float]) -> bool:
     x, y = dwell.off_edges(at, x, y)
     dwell.touch(at, x, y, moving=slides)
     take._tries, take._time, take._landed = 0, at, True
-    touch[:] = x, y, dt, float(slides)
+    touch[:] = x, y, dt, float(slides), *(min(max(p, 0.0), 1.0) for p in touch[4:])
     return True
 
 

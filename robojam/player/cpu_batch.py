@@ -33,6 +33,7 @@ from robojam.model.features import (
 )
 from robojam.player.reference import LONGEST, Network, RandomNumbers, Sampling, is_cold
 from robojam.player.state_layout import StateLayout, aligned
+from robojam.player.stepper import refuse_following
 
 #: Most columns of a block of weights.
 _COLUMNS = 32
@@ -55,7 +56,11 @@ class BatchStepper:
     def __init__(
         self, network: Network, voices: int, *, layout: StateLayout | None = None
     ) -> None:
-        """Lay out the weights of a network made with numpy; layout is its own, if made."""
+        """Lay out the weights of a network made with numpy; layout is its own, if made.
+
+        Raises ValueError for an event that follows (robojam.model.event).
+        """
+        refuse_following(network.event)
         self.layout = layout = layout or StateLayout(network)
         self._columns = len(network.event.columns)
         self.rows = layout.initial(voices)

@@ -25,6 +25,7 @@ from robojam.player import kernels as k
 from robojam.player.cpu_batch import BatchStepper
 from robojam.player.reference import Network, RandomNumbers, Sampling
 from robojam.player.state_layout import LayerLayout, StateLayout, aligned
+from robojam.player.stepper import refuse_following
 
 #: Name of what steps the voices.
 COMPILER = f"numba {numba.__version__}"
@@ -39,7 +40,11 @@ class CompiledStepper:
     """
 
     def __init__(self, network: Network, voices: int) -> None:
-        """Lay out the weights of a network made with numpy, for V voices."""
+        """Lay out the weights of a network made with numpy, for V voices.
+
+        Raises ValueError for an event that follows (robojam.model.event).
+        """
+        refuse_following(network.event)
         self.layout = layout = StateLayout(network)
         self.batch = BatchStepper(network, voices, layout=layout) if voices > 1 else None
         self.rows = layout.initial(voices) if self.batch is None else self.batch.rows

@@ -42,6 +42,7 @@ from robojam.model.features import (
 from robojam.player.cpu_batch import BatchStepper
 from robojam.player.reference import COLD, LONGEST, Network, RandomNumbers, Sampling
 from robojam.player.state_layout import LayerLayout, StateLayout
+from robojam.touch import KNOB_RESTS
 
 _HALF = np.array(0.5, np.float32)
 #: The least deviation of a component.
@@ -60,6 +61,7 @@ class _SingleHead:
 
     def __init__(self, network: Network, i: int, trunk: Floats) -> None:
         head = network.heads[i]
+        self._head = head
         self.factor, self.trunk, self.later = head.factor, trunk[head.trunk], trunk[head.later]
         self.component_index: list[list[int]] = head.component_index.tolist()
         self.parts, self.context = head.parts, head.later_context
@@ -74,6 +76,13 @@ class _SingleHead:
         np.tanh(self.trunk, out=self.hidden)
         np.dot(self.hidden_and_one, self.weight, out=self.out)
         numbers: list[float] = self.out.tolist()
+        return numbers
+
+    def given_rest(self, absent: slice) -> list[float]:
+        """Return the components' logits given that absent columns rest, after `output`."""
+        out = self.out[None]
+        logits = out[:, : self.factor.components] + self._head.log_rest(np, out, absent)
+        numbers: list[float] = logits[0].tolist()
         return numbers
 
     def add_context(self, unit: _Row) -> None:
@@ -107,14 +116,17 @@ class SingleStepper:
     """A network stepped for one voice at a time; a robojam.player.stepper.Stepper.
 
     What concerns several voices goes to `batch`, a BatchStepper over the same rows, which is
-    None where there is only one voice.
+    None where there is only one voice. Voices of events that follow (robojam.model.event) are
+    stepped one after the other.
     """
 
     def __init__(self, network: Network, voices: int) -> None:
         """Lay out the weights of a network made with numpy, for V voices."""
         self.event = network.event
         self.layout = layout = StateLayout(network)
-        self.batch = BatchStepper(network, voices, layout=layout) if voices > 1 else None
+        follows = self.event.position is not None and self.event.position.follows
+        batched = voices > 1 and not follows
+        self.batch = BatchStepper(network, voices, layout=layout) if batched else None
         self.rows = layout.initial(voices) if self.batch is None else self.batch.rows
         self.state = layout.state(self.rows)
         self._initial = layout.initial(1)
@@ -126,6 +138,7 @@ class SingleStepper:
         self._opened = s = np.zeros(4 * n, np.float32)
         self._candidate, self._scratch = z[2 * n : 3 * n], z[:n]
         self._input_gate, self._forget_gate, self._output_gate = s[:n], s[n : 2 * n], s[3 * n :]
+        self._absent = network.absent
         self._dims = self.event.position.dims if self.event.position else 0
         self._summary = SingleSummary(self.event) if self.event.summarises else None
         layers = [_SingleLayer(la) for la in layout.layers]
@@ -148,7 +161,8 @@ class SingleStepper:
     def feed_all(self, event: Sequence[float], voices: int | None = None) -> None:
         """Advance the first voices, or every one, by the same event (C)."""
         if self.batch is None:
-            self._feed(0, event, heard=True)
+            for voice in range(len(self.rows[:voices])):
+                self._feed(voice, event, heard=True)
         else:
             self.batch.feed_all(event, voices)
 
@@ -189,7 +203,7 @@ class SingleStepper:
 
     def prepare(self) -> None:
         """Compute what the next event of a single voice needs and does not change."""
-        if self.batch is None:
+        if len(self.rows) == 1:
             for layer, _, known, _, _ in self._layer_views[0]:
                 layer.known_product(known)
 
@@ -227,7 +241,12 @@ class SingleStepper:
             zero = [0.0] * len(last)
             return zero, zero
         moving = values[factor.slides]
-        slid = [(values[c] - x) * moving for c, x in zip(factor.columns, last, strict=True)]
+        if factor.follows:
+            slid = [
+                _way(factor, values[c] - x) for c, x in zip(factor.columns, last, strict=True)
+            ]
+        else:
+            slid = [(values[c] - x) * moving for c, x in zip(factor.columns, last, strict=True)]
         if self.event.duration is None:
             return slid, slid
         seconds = max(values[self.event.duration], MIN_DURATION)
@@ -240,7 +259,9 @@ class SingleStepper:
         """Draw the next event (C) of N voices, given random numbers (N, factors + C)."""
         if len(voices) == 1:
             return [self._sample(voices[0], numbers[0], **sampling)]
-        assert self.batch is not None, "there is only one voice"
+        if self.batch is None:
+            each = zip(voices, numbers, strict=True)
+            return [self._sample(voice, own, **sampling) for voice, own in each]
         return self.batch.sample(voices, numbers, **sampling)
 
     def _sample(
@@ -256,11 +277,15 @@ class SingleStepper:
                 unit = [_flag(out[0], u, temperature)]
                 values[factor.columns[0]] = unit[0]
             else:
-                index = _choose(out[: factor.components], u, temperature)
+                absent = self._absent if factor.follows else None
+                logits = out[: factor.components] if absent is None else head.given_rest(absent)
+                index = _choose(logits, u, temperature)
                 component = [out[i] for i in head.component_index[index]]
                 z = [gauss[column] * spread for column in factor.columns]
                 unit = self._unit(head, component, z, values, motion)
                 _to_event(factor, unit, values, motion)
+                for column in factor.columns[absent] if absent is not None else ():
+                    values[column] = KNOB_RESTS + factor.noise / 2
             head.add_context(unit)
         return values
 
@@ -271,7 +296,7 @@ class SingleStepper:
         unit = []
         for i, (centre, log_scale) in enumerate(zip(mean, raw, strict=True)):
             correlated, start = z[i], i * (i - 1) // 2
-            for j in range(i):
+            for j in range(i if lower else 0):
                 correlated += lower[start + j] * z[j]
             # FLOOR + softplus(raw - FLOOR) is the logarithm of this deviation.
             unit.append(centre + (_MIN_SCALE + math.exp(log_scale)) * correlated)
@@ -280,7 +305,7 @@ class SingleStepper:
             return unit
         scale = values[self.event.duration] * values[factor.slides] / factor.step
         velocities = [motion[p : 2 * p], motion[2 * p :]]
-        if p == 2:
+        if len(shares) == 3:
             velocities[1:1] = [[-motion[p + 1], motion[p]]]
         for share, velocity in zip(shares, velocities, strict=True):
             unit = [x + share * scale * v for x, v in zip(unit, velocity, strict=True)]
@@ -376,13 +401,21 @@ def _choose(logits: list[float], u: float, temperature: float) -> int:
     return min(bisect_right(cumulative, u * cumulative[-1]), len(logits) - 1)
 
 
+def _way(factor: Factor, change: float) -> float:
+    """Return how far a column that follows has moved: 0 for no more than the noise."""
+    return change if abs(change) > factor.noise else 0.0
+
+
 def _to_event(factor: Factor, unit: _Row, values: _Row, motion: _Row) -> None:
     """Write a value drawn in a factor's units to the factor's columns of an event."""
     last = motion[: factor.dims]
-    slides = factor.slides is not None and values[factor.slides] > 0.5 and last[0] == last[0]
+    slides = factor.slides is not None and last[0] == last[0]
+    if slides and not factor.follows:
+        slides = values[factor.slides or 0] > 0.5
     for i, column in enumerate(factor.columns):
         if slides:
-            values[column] = last[i] + unit[i] * factor.step
+            way = unit[i] * factor.step
+            values[column] = last[i] + (_way(factor, way) if factor.follows else way)
             continue
         drawn = unit[i] * factor.scale + factor.centre
         if factor.kind == "duration":

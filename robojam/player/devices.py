@@ -68,6 +68,11 @@ def can_compile() -> bool:
     return find_spec("numba") is not None
 
 
+def is_compiler_loaded() -> bool:
+    """Return whether the compiled steps have been imported here, or are being."""
+    return "robojam.player.cpu_compiled" in sys.modules
+
+
 def load_compiler() -> None:
     """Import the compiled steps (robojam.player.compiler), or compile them here.
 

@@ -15,21 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robojam.controls import CONTROLS
+from robojam.model.event import TOUCH
 from robojam.model.features import Floats
 from robojam.model.file import ModelFile, ModelFileError
-from robojam.player.batch_generator import BatchGenerator, Take, Touches
+from robojam.player.batch_generator import BatchGenerator, Take, Touches, fitting_call
 from robojam.player.motifs import heard_in
 from robojam.player.planner import PhraseRequest
-from robojam.player.player import TOUCH_COLUMNS, ModelPlayer
+from robojam.player.player import ModelPlayer
 from robojam.player.random_streams import RandomStreams
 from robojam.player.reference import Network, RecurrentState
 
-__all__ = ["TakePlanner", "Touches", "generate", "listen"]
+__all__ = ["PLANNED", "TakePlanner", "Touches", "generate", "listen"]
 
 _Doubles = NDArray[np.float64]
 
-#: Takes that are planned at once.
-_PLANNED: Final = 32
+#: Takes that are planned together: those from a multiple of it on.
+PLANNED: Final = 32
 
 
 def generate(
@@ -38,6 +39,7 @@ def generate(
     *,
     seconds: float | _Doubles,
     seed: int,
+    first: int = 0,
     temperature: float,
     spread: float,
     silences: _Doubles | None = None,
@@ -46,8 +48,9 @@ def generate(
 ) -> list[Touches]:
     """Continue performances with a model; return a take for each.
 
-    performances are clean arrays (n, 4) of x, y in screens, dt in seconds, moving; one of no
-    touches starts a take from nothing. Takes (n, 4) have the same form. The first dt of a
+    performances are clean arrays (n, 4) of x, y in screens, dt in seconds, moving, or (n, 5)
+    with pressure; one of no touches starts a take from nothing. Takes have the same form, with
+    pressure where the model has learnt it. The first dt of a
     take counts from the last touch of the performance, whose finger is still down, so that
     the first touch may slide on from it. A take lasts less than seconds, but has one touch
     at least, if the model does not hold that for next to impossible; seconds may be an array
@@ -55,7 +58,8 @@ def generate(
     long (robojam.jam.dwell). silences (B,) are the seconds that have passed since the end
     of each performance: the first touch comes after them. follow, -1 to 1, and memory, 0 to
     1: the takes are planned (robojam.player.planner) as answers to the performances, unless
-    both are 0; None stands for what a jam has, or 0 where the model has no matcher. Raises
+    both are 0; None stands for what a jam has, or 0 where the model has no matcher. first is
+    the number of the first take, where those before it are generated elsewhere. Raises
     ModelFileError for a model that is not over touches, and where a model without a matcher
     is to follow.
     """
@@ -70,14 +74,14 @@ def generate(
     count = len(performances)
     limits = np.broadcast_to(seconds, count).tolist()
     waits = np.zeros(count) if silences is None else silences
-    made: list[Touches] = [np.empty((0, len(TOUCH_COLUMNS)))] * count
+    made: list[Touches] = [np.empty((0, len(file.event.columns)))] * count
 
     def take(number: int) -> Take:
         return Take(
-            call=np.asarray(performances[number], np.float64),
+            call=fitting_call(np.asarray(performances[number], np.float64), player.network),
             seconds=limits[number],
             seed=seed,
-            number=number,
+            number=first + number,
             temperature=temperature,
             spread=spread,
             silence=float(waits[number]),
@@ -85,11 +89,11 @@ def generate(
 
     if follow or memory:
         planner = TakePlanner(player)
-        for start in range(0, count, _PLANNED):
-            takes = [take(number) for number in range(start, min(start + _PLANNED, count))]
+        for start in range(0, count, PLANNED):
+            takes = [take(number) for number in range(start, min(start + PLANNED, count))]
             for _ in planner.plan(takes, follow, memory):
                 pass
-            made[start : start + _PLANNED] = [each.array() for each in takes]
+            made[start : start + PLANNED] = [each.array() for each in takes]
         return made
     generator, waiting = BatchGenerator(player.network), iter(range(count))
     while True:
@@ -100,7 +104,7 @@ def generate(
         for ended in generator.step():
             if ended.overflowed:
                 raise ModelFileError(f"{file.path} cannot be played: its numbers overflow")
-            made[ended.number] = ended.array()
+            made[ended.number - first] = ended.array()
 
 
 class TakePlanner:
@@ -112,12 +116,13 @@ class TakePlanner:
         event = player.file.event
         self._half: Floats = np.array(event.noise, np.float32)
         self._half /= 2
-        self._streams = RandomStreams(1, uniform=len(event.factors), normal=len(TOUCH_COLUMNS))
+        self._streams = RandomStreams(1, uniform=len(event.factors), normal=len(event.columns))
 
     def plan(self, takes: Sequence[Take], follow: float, memory: float) -> Iterator[None]:
         """Plan takes of one seed and one sampling, in steps of some milliseconds at most."""
         player, half = self._player, self._half
-        motifs = [heard_in(take.call) if memory else None for take in takes]
+        calls = [take.call[:, : len(TOUCH)] for take in takes]
+        motifs = [heard_in(call) if memory else None for call in calls]
         left = {i: take.seconds for i, take in enumerate(takes)}
         while left:
             chosen = list(left)
@@ -126,7 +131,7 @@ class TakePlanner:
                 PhraseRequest(
                     voice=takes[i].number,
                     count=len(takes[i].touches),
-                    call=takes[i].call,
+                    call=calls[i],
                     down=len(heard[n]) > 0,
                     earliest=0.0 if takes[i].touches else takes[i].silence,
                     seconds=left[i],
@@ -146,7 +151,11 @@ class TakePlanner:
                 self._streams.seed(first.seed)  # others may have planned meanwhile
             for i, phrase in zip(chosen, plan.touches(), strict=True):
                 take = takes[i]
-                take.touches += [[p.x, p.y, p.dt, float(p.moving)] for p in phrase]
+                take.touches += [
+                    [p.x, p.y, p.dt, float(p.moving)]
+                    + ([] if p.pressure is None else [p.pressure])
+                    for p in phrase
+                ]
                 left[i] = float(take.seconds - take.array()[:, 2].sum())
                 if left[i] <= 0 or not phrase:
                     del left[i]

@@ -31,6 +31,18 @@ class NextTouch(NamedTuple):
     model_input: list[float]
 
 
+class SavedLookahead(NamedTuple):
+    """Copy of a Lookahead: stepped_rows (N, ·) are those of the voices of following."""
+
+    next: dict[int, NextTouch]
+    following: dict[int, NextTouch]
+    stepped_rows: Floats
+    unstepped: list[int]
+    group: list[int]
+    drawn: bool
+    skipping: bool
+
+
 class Lookahead:
     """The next touch of each voice, and the step after it where that is computed already.
 
@@ -82,6 +94,27 @@ class Lookahead:
         for voice in changing:
             self._forget(voice)
         self._group, self._drawn, self._skipping = changing, False, False
+
+    def save(self) -> SavedLookahead:
+        """Return a copy of all that is computed, and of how the rest will be."""
+        followed = list(self._following)
+        return SavedLookahead(
+            dict(self._next),
+            dict(self._following),
+            self._stepped_rows[followed],
+            list(self._unstepped),
+            list(self._group),
+            self._drawn,
+            self._skipping,
+        )
+
+    def load(self, saved: SavedLookahead) -> None:
+        """Go on from a copy; the voices that rest are set already."""
+        self._next, self._following = dict(saved.next), dict(saved.following)
+        self._stepped_rows[list(saved.following)] = saved.stepped_rows
+        self._unstepped = dict.fromkeys(saved.unstepped)
+        self._group = dict.fromkeys(saved.group)
+        self._drawn, self._skipping = saved.drawn, saved.skipping
 
     def rest(self, resting: int) -> None:
         """Compute nothing for the last `resting` voices, and forget everything."""

@@ -75,7 +75,7 @@ _STARTS, _EDGE = 3, 0.03
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Remembered:
+class Remembered:
     """A shape (POINTS * 2) or a rhythm (INTERVALS), and when it was heard last.
 
     heard: how many times; at: seconds of the memory's clock; landing: number of the landing
@@ -105,8 +105,8 @@ class MemoryState:
 
     clock: float = 0.0
     position: int = 0
-    shapes: tuple[_Remembered, ...] = ()
-    rhythms: tuple[_Remembered, ...] = ()
+    shapes: tuple[Remembered, ...] = ()
+    rhythms: tuple[Remembered, ...] = ()
     waiting: tuple[_Waiting, ...] = ()
     stroke: tuple[float, int, tuple[tuple[float, float, float], ...]] = (0.0, 0, ())
     landings: tuple[float, ...] = ()
@@ -211,7 +211,7 @@ class MotifMemory:
         if len(self._times) > INTERVALS:
             vector = np.log(np.maximum(np.diff(self._times), 0.01))
             distinct = min(float(vector.std()) / 0.5, 1.0)
-            rhythm = _Remembered(vector, at, landing, position, distinct)
+            rhythm = Remembered(vector, at, landing, position, distinct)
             self._rhythms = _add(self._rhythms, rhythm, MAX_RHYTHMS, _near_rhythm)
         if not MIN_TOUCHES <= len(touches) <= MAX_TOUCHES:
             return
@@ -220,7 +220,7 @@ class MotifMemory:
         phrase[0, 3] = 0
         strokes = _strokes([phrase])
         if len(strokes.vectors):
-            shape = _Remembered(
+            shape = Remembered(
                 strokes.vectors[0],
                 at,
                 landing,
@@ -242,8 +242,8 @@ def heard_in(performance: Phrase) -> Motifs:
 
 
 def _add(
-    remembered: tuple[_Remembered, ...], new: _Remembered, most: int, near: Any
-) -> tuple[_Remembered, ...]:
+    remembered: tuple[Remembered, ...], new: Remembered, most: int, near: Any
+) -> tuple[Remembered, ...]:
     """Return what is remembered with something new, which may be a recurrence.
 
     Where there is no place, the oldest goes that has not recurred; if that are few, the oldest.
@@ -263,7 +263,7 @@ def _add(
     return (*remembered, new)
 
 
-def _near_rhythm(remembered: tuple[_Remembered, ...], new: _Remembered) -> int | None:
+def _near_rhythm(remembered: tuple[Remembered, ...], new: Remembered) -> int | None:
     """Return the index of the rhythm that a new one repeats, if there is one."""
     vectors = np.array([one.vector for one in remembered])
     distances = np.sqrt(np.square(vectors - new.vector).mean(1))
@@ -271,7 +271,7 @@ def _near_rhythm(remembered: tuple[_Remembered, ...], new: _Remembered) -> int |
     return best if distances[best] <= NEAR_RHYTHM else None
 
 
-def _near_shape(remembered: tuple[_Remembered, ...], new: _Remembered) -> int | None:
+def _near_shape(remembered: tuple[Remembered, ...], new: Remembered) -> int | None:
     """Return the index of the shape that a new one repeats, if there is one."""
     vectors = np.array([one.vector for one in remembered])
     durations = np.array([one.duration for one in remembered])
@@ -289,7 +289,7 @@ def _near_shape(remembered: tuple[_Remembered, ...], new: _Remembered) -> int | 
     return int(nearest[0])
 
 
-def _heaviest(remembered: tuple[_Remembered, ...], clock: float) -> tuple[Any, _Doubles]:
+def _heaviest(remembered: tuple[Remembered, ...], clock: float) -> tuple[Any, _Doubles]:
     """Return the motifs of most weight, and their weights."""
     motifs = [one for one in remembered if one.heard > 1]
     weights = np.array(
@@ -315,9 +315,9 @@ class Motifs:
     """
 
     landings: int
-    shapes: tuple[_Remembered, ...]
+    shapes: tuple[Remembered, ...]
     shape_weights: _Doubles
-    rhythms: tuple[_Remembered, ...]
+    rhythms: tuple[Remembered, ...]
     rhythm_weights: _Doubles
 
     def __bool__(self) -> bool:
@@ -403,7 +403,7 @@ def _kernels(squares: _Doubles, weights: _Doubles) -> _Doubles:
     return logs @ weights
 
 
-def _rhythm_distances(phrases: Sequence[Phrase], rhythms: tuple[_Remembered, ...]) -> _Doubles:
+def _rhythm_distances(phrases: Sequence[Phrase], rhythms: tuple[Remembered, ...]) -> _Doubles:
     """Return squared distances (N, K) of the nearest rhythms of N phrases from K motifs."""
     vectors = np.array([rhythm.vector for rhythm in rhythms])
     squares = np.full((len(phrases), len(rhythms)), 4.0)
@@ -489,7 +489,7 @@ class Quotation:
 
     __slots__ = ("_elapsed", "_origin", "_path", "_seconds", "_times", "_waits")
 
-    def __init__(self, shape: _Remembered, numbers: Sequence[float]) -> None:
+    def __init__(self, shape: Remembered, numbers: Sequence[float]) -> None:
         """Vary a shape by three numbers in [0, 1): size, pace, and where it begins."""
         assert shape.path is not None
         assert shape.times is not None

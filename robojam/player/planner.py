@@ -21,10 +21,12 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from robojam.jam.dwell import LONG, REDRAWS, DwellLimiter
 from robojam.jam.protocols import Proposal
+from robojam.model.event import TOUCH
 from robojam.model.features import Floats
 from robojam.model.matcher import CallPlace, Matcher
 from robojam.model.matcher import Floats as AnyFloats
@@ -205,7 +207,7 @@ class PhraseRequest:
 class PlanSettings:
     """How phrases are planned.
 
-    noise (4): half of the noise that the model was trained with. follow: -1 to 1, see
+    noise (C): half of the noise that the model was trained with. follow: -1 to 1, see
     `Aim`. memory: 0 to 1, how much motifs count that were heard before. lead: seconds
     that all candidates have in common. dwell: seconds that a finger may stay in its place
     (robojam.jam.dwell). Times are the model's, not stretched.
@@ -219,7 +221,10 @@ class PlanSettings:
 
 
 class _Candidate:
-    """One candidate: its touches (x, y, dt, moving), and how long they last (seconds)."""
+    """One candidate: its touches (x, y, dt, moving), and how long they last (seconds).
+
+    Those of a model that has learnt pressure have it at the end.
+    """
 
     __slots__ = (
         "_block",
@@ -279,15 +284,16 @@ class _Candidate:
         return numbers
 
     def play(self, drawn: Sequence[float], settings: PlanSettings) -> list[float] | None:
-        """Play a drawn event (C); return it as it sounds (x, y, dt, moving).
+        """Play a drawn event (C); return it as it sounds (x, y, dt, moving, pressure if any).
 
         None where ordinary play would draw it again, or where it is lost.
         """
-        x, y, dt, on = drawn
-        if not (abs(x) < _OVERFLOW and abs(y) < _OVERFLOW and dt < _OVERFLOW and on < 2):
+        x, y, dt, on, *pressures = drawn
+        is_finite = abs(x) < _OVERFLOW and abs(y) < _OVERFLOW and dt < _OVERFLOW and on < 2
+        if not (is_finite and all(abs(pressure) < _OVERFLOW for pressure in pressures)):
             self.lost = True
             return None
-        half_x, half_y, half_dt, _ = settings.noise
+        half_x, half_y, half_dt, _, *halves = settings.noise
         x, y = min(max(x - half_x, 0.0), 1.0), min(max(y - half_y, 0.0), 1.0)
         dt = min(max(dt - half_dt, MIN_DT), MAX_DT)
         moving = on > 0.5
@@ -314,6 +320,8 @@ class _Candidate:
         self.dwell.touch(at, x, y, moving=moving)
         self.tries, self.seconds, self.down = 0, at, True
         touch = [x, y, dt, float(moving)]
+        for pressure, half in zip(pressures, halves, strict=True):
+            touch.append(min(max(pressure - half, 0.0), 1.0))
         self.touches.append(touch)
         return touch
 
@@ -447,16 +455,18 @@ class _Phrase:
 
     @property
     def _phrases(self) -> list[AnyFloats]:
-        return [np.array(c.touches or [[0.5, 0.5, 0.5, 0.0]]) for c in self.candidates]
+        return [_places(c.touches or [[0.5, 0.5, 0.5, 0.0]]) for c in self.candidates]
 
     def proposals(self) -> list[Proposal]:
         """Return the touches of what was chosen; empty before."""
         touches = self.chosen.touches if self.chosen else []
-        phrase = [Proposal(x, y, dt, on > 0.5) for x, y, dt, on in touches]
+        phrase = [
+            Proposal(x, y, dt, on > 0.5, pressure=pressures[0] if pressures else None)
+            for x, y, dt, on, *pressures in touches
+        ]
         if self._motifs and touches:
-            for first, recall in self._motifs.returns(np.array(touches)):
-                p = phrase[first]
-                phrase[first] = Proposal(p.x, p.y, p.dt, p.moving, recall)
+            for first, recall in self._motifs.returns(_places(touches)):
+                phrase[first] = replace(phrase[first], recall=recall)
         return phrase
 
 
@@ -544,6 +554,11 @@ class Plan:
         """
         phrases = [phrase.proposals() for phrase in self._phrases]
         return phrases + [[] for _ in range(self._unplanned)]
+
+
+def _places(touches: list[list[float]]) -> NDArray[np.float64]:
+    """Return touches as rows (n, 4) of x, y, dt and moving."""
+    return np.array(touches)[:, : len(TOUCH)]
 
 
 def _time(entry: tuple[float, int, _Candidate]) -> tuple[float, int]:

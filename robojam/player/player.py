@@ -13,10 +13,10 @@ from __future__ import annotations
 import logging
 import math
 import weakref
+import zlib
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -24,13 +24,15 @@ from numpy.typing import NDArray
 
 from robojam.jam.dwell import LONG
 from robojam.jam.protocols import Proposal
+from robojam.model.event import PRESSED, TOUCH, count_knobs
 from robojam.model.features import Array, ArrayModule, Components, Floats, components, normalise
 from robojam.model.file import ModelFile, ModelFileError
+from robojam.player import saved_state
 from robojam.player.cpu_batch import MAX_BATCH, BatchStepper
 from robojam.player.cpu_single import SingleStepper
 from robojam.player.descriptors import VERSION
 from robojam.player.lookahead import Lookahead, NextTouch, PlayedTouch
-from robojam.player.motifs import NOTHING, MemoryState, MotifMemory
+from robojam.player.motifs import MotifMemory
 from robojam.player.planner import (
     CandidateStates,
     CpuStates,
@@ -42,18 +44,18 @@ from robojam.player.planner import (
 )
 from robojam.player.random_streams import RandomStreams
 from robojam.player.reference import Network, RandomNumbers, RecurrentState, Sampling
+from robojam.player.saved_state import CALL_TOUCHES, SavedPlayer, Snapshot
 from robojam.player.stepper import Stepper
 from robojam.system.shell import printable
-from robojam.touch import MAX_DT, MIN_DT, clip
+from robojam.touch import KNOB_RESTS, MAX_DT, MAX_KNOBS, MIN_DT, clip, place_of
 
 if TYPE_CHECKING:
     from robojam.player.cpu_compiled import CompiledStepper
 
 log = logging.getLogger("robojam")
 
-TOUCH_COLUMNS = ("x", "y", "dt", "moving")
-#: The kind of factor that each column of a touch belongs to.
-TOUCH_KINDS = ("position", "position", "duration", "flag")
+#: The kind of factor that each column of a touch belongs to, with its pressure or without.
+_KINDS: Final = ("position", "position", "duration", "flag", "position")
 #: The least and the greatest value of each column.
 _MIN, _MAX = (0.0, 0.0, MIN_DT, 0.0), (1.0, 1.0, MAX_DT, 1.0)
 #: From this many voices on a CPU steps them in batches, ahead; fewer are stepped one by one,
@@ -68,8 +70,8 @@ _MIN_WEIGHT = 1e-3
 _OVERFLOW = 1e30
 #: Touch that is played in the place of one that overflowed: in the middle, after a rest.
 _REPLACEMENT = (0.5, 0.5, 0.5, 0.0)
-#: The present call: the last seconds of it, and this many touches at most.
-_CALL_SECONDS, _CALL_TOUCHES = 8.0, 1024
+#: The present call: the last seconds of it.
+_CALL_SECONDS = 8.0
 
 
 #: Touches that a model is tried with, each as x, y, dt and moving, and the temperatures and
@@ -86,18 +88,6 @@ _TRIED_SAMPLING = ((1.0, 1.0), (0.0, 0.0), (10.0, 10.0))
 _DEVIATIONS = 4.0
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """State of a player, from which it plays on exactly as it would have then."""
-
-    state: RecurrentState
-    seed: int
-    counts: tuple[int, ...]
-    call: tuple[PlayedTouch, ...] = ()
-    answered: bool = False
-    memory: MemoryState = NOTHING
-
-
 class ModelPlayer:
     """One model played by one or more voices, which are fed the same and play their own.
 
@@ -112,37 +102,38 @@ class ModelPlayer:
         voices: int = 1,
         seed: int = 0,
         compiled: bool = False,
+        knobs: int = 0,
     ) -> None:
         """Prepare a model for play.
 
-        Raises ModelFileError if it is not a model of touches, and if its numbers overflow in
-        the first steps.
+        knobs is the number of knobs of the instrument; 0 where it plays touches. Raises
+        ModelFileError if the model is not of that, and if its numbers overflow in the first
+        steps.
 
         compiled: step up to 7 voices on the CPU by compiled functions, which need numba; on
         a machine that has not compiled them yet this waits some seconds. `steps` is what steps
         the voices, by name: two of different names differ in the last bits.
         """
-        kinds = {column: f.kind for f in file.event.factors for column in f.columns}
-        column_kinds = tuple(kinds[column] for column in range(len(kinds)))
-        if file.event.columns != TOUCH_COLUMNS or column_kinds != TOUCH_KINDS:
-            raise ModelFileError(
-                f"{file.path} is a model of {file.event.name}s, over "
-                f"({_describe_columns(file.event.columns, column_kinds)}); a jam wants one of "
-                f"touches, over ({_describe_columns(TOUCH_COLUMNS, TOUCH_KINDS)})"
-            )
+        check_shape(file, knobs)
+        #: Number of knobs that it plays, 0 for touches; and how many more its model is of.
+        self.knobs = knobs
+        self._missing = count_knobs(file.event.columns) - knobs if knobs else 0
+        #: Whether its model has learnt pressure.
+        self._pressed = file.event.columns == PRESSED
         self.file, self.device, self.voices = file, device, voices
         self._playing = voices  # the others rest
         xp, weights = _load_weights(file.weights, device)
         with np.errstate(all="ignore"):  # _try_steps finds what overflows
-            self.network = Network(xp, file.event, weights)
+            self.network = Network(xp, file.event, weights, knobs=knobs or None)
         # The mean of the noise that the model was trained with.
         self._half_noise = np.asarray(file.event.noise, np.float32) / 2
         self._half_noises: list[float] = self._half_noise.tolist()
+        self._touch_noises = self._half_noises[: len(TOUCH)]
         self._sampling: Sampling = {"temperature": 1.0, "spread": 1.0}
-        columns, factors = len(TOUCH_COLUMNS), len(file.event.factors)
+        columns, factors = len(file.event.columns), len(file.event.factors)
         self._random = RandomStreams(voices, uniform=factors, normal=columns)
         #: What humans have played since the machine's last touch, or before its answer to that.
-        self._call: deque[PlayedTouch] = deque(maxlen=_CALL_TOUCHES)
+        self._call: deque[PlayedTouch] = deque(maxlen=CALL_TOUCHES)
         self._answered = False
         #: What humans have played in this take.
         self._memory = MotifMemory()
@@ -151,13 +142,14 @@ class ModelPlayer:
         self._batch: BatchStepper | None = None
         self._lookahead: Lookahead | None = None
         if xp is np:
-            compiled &= voices <= MAX_COMPILED
+            compiled &= voices <= MAX_COMPILED and not knobs
             stepper, self.steps = _make_cpu_stepper(self.network, voices, compiled=compiled)
             self._stepper = stepper
             if self.plans:
                 one = BatchStepper(self.network, 1, layout=stepper.layout)
                 self._batch = stepper.batch or one
-            if stepper.batch is not None and voices >= _MIN_LOOKAHEAD_VOICES:
+            looks_ahead = voices >= _MIN_LOOKAHEAD_VOICES and not (knobs or self._pressed)
+            if stepper.batch is not None and looks_ahead:
                 # Weak, so that a player which is replaced is freed at once: a cycle of
                 # references waits for the garbage collector.
                 batch, player = stepper.batch, weakref.proxy(self)
@@ -267,7 +259,7 @@ class ModelPlayer:
 
     def _present_call(self) -> NDArray[np.float64]:
         """Return the end of the present call, as touches (n, 4)."""
-        call = np.array(self._call, np.float64).reshape(-1, len(TOUCH_COLUMNS))
+        call = np.array(self._call, np.float64).reshape(-1, len(TOUCH))
         before_end = call[::-1, 2].cumsum()[::-1] - call[:, 2]
         return call[before_end <= _CALL_SECONDS]
 
@@ -277,19 +269,20 @@ class ModelPlayer:
         Raises ModelFileError where numbers overflow.
         """
         voices = [0, 1][: self.voices]
-        factors, columns = len(self.file.event.factors), len(TOUCH_COLUMNS)
+        factors, columns = len(self.file.event.factors), len(self.file.event.columns)
         with np.errstate(all="ignore"):
             for step, event in enumerate((None, *_TRIED)):
                 if event is not None:
-                    self.commit(voices[-1], *event)
-                    self.feed(*event)
+                    knobs = tuple((event[:2] * MAX_KNOBS)[: self.knobs])
+                    self.commit(voices[-1], *event, knobs, event[0])
+                    self.feed(*event, knobs, event[0])
                 uniform = [(0.0, 1 - 2**-24)[step % 2]] * factors
                 random = [uniform + [z] * columns for z in (_DEVIATIONS, -_DEVIATIONS)]
                 for temperature, spread in _TRIED_SAMPLING:
                     sampling: Sampling = {"temperature": temperature, "spread": spread}
                     for tried in ([voices[0]], voices):
                         drawn = self._sample(tried, random[: len(tried)], sampling)
-                        if not all(_is_finite(*row) for row in drawn):
+                        if not all(map(_are_finite, drawn)):
                             raise ModelFileError(
                                 f"{self.file.path} cannot be played: its numbers overflow "
                                 f"after {step} touches, at temperature {temperature:g} "
@@ -364,9 +357,56 @@ class ModelPlayer:
         if snapshot.seed != self._seed:
             self.seed(snapshot.seed)
         self._counts = np.array(snapshot.counts, np.int64)
-        self._call, self._answered = deque(snapshot.call, _CALL_TOUCHES), snapshot.answered
+        self._call, self._answered = deque(snapshot.call, CALL_TOUCHES), snapshot.answered
         self._memory.restore(snapshot.memory)
         self._clear_lookahead()
+
+    @property
+    def saves(self) -> bool:
+        """Whether its whole state can be saved: on a CPU."""
+        return self.device == "cpu"
+
+    def save(self) -> SavedPlayer:
+        """Return a copy of its whole state, which `load` goes on from, bit for bit."""
+        lookahead = None if self._lookahead is None else self._lookahead.save()
+        return SavedPlayer(
+            self.snapshot(),
+            self._memory.landings,
+            self._playing,
+            tuple(self._faulty),
+            lookahead,
+        )
+
+    def load(self, saved: SavedPlayer) -> None:
+        """Go on from a state that was saved."""
+        self.rest(self.voices - saved.playing)
+        self._memory.landings = saved.landings
+        self.restore(saved.snapshot)
+        self._faulty = set(saved.faulty)
+        if self._lookahead is not None and saved.lookahead is not None:
+            self._lookahead.load(saved.lookahead)
+
+    def checksum(self) -> int:
+        """Return a checksum of its state."""
+        state = self._stepper.state
+        total = zlib.crc32(self._counts.tobytes(), self._seed & 0xFFFFFFFF)
+        for array in (*state.hidden, state.position):
+            total = zlib.crc32(_to_numpy(array).tobytes(), total)
+        return total
+
+    def pack(self, saved: SavedPlayer, snapshots: Sequence[Snapshot]) -> bytes:
+        """Return a saved state and snapshots as bytes. In any thread."""
+        return saved_state.pack(saved, snapshots)
+
+    def unpack(self, data: bytes) -> tuple[SavedPlayer, list[Snapshot]]:
+        """Return what was packed. Raises ValueError for what is not of such a player."""
+        widths = [array.shape[1] for array in self._stepper.state.arrays()]
+        row = None if self._batch is None else self._batch.rows.shape[1]
+        if self._lookahead is None:
+            row = None
+        return saved_state.unpack(
+            data, widths, layers=len(self.network.gates), voices=self.voices, row=row
+        )
 
     def rest(self, resting: int) -> None:
         """Rest the last voices: they are fed nothing, and cost nothing.
@@ -382,15 +422,35 @@ class ModelPlayer:
             if self._lookahead is not None:
                 self._lookahead.rest(resting)
 
-    def feed(self, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
-        """Feed a touch to every voice that plays: x and y in screens, dt in seconds."""
+    def feed(
+        self,
+        x: float,
+        y: float,
+        dt: float,
+        moving: bool,  # noqa: FBT001
+        knobs: tuple[float, ...] = (),
+        pressure: float | None = None,
+    ) -> None:
+        """Feed a touch to every voice that plays: x and y in screens, dt in seconds.
+
+        A pressure that was not measured is that of the touch before, which the first voice
+        was fed.
+        """
         for voice in list(self._faulty):
             self._forget(voice)
         self._remember(x, y, dt, moving)
-        self._stepper.feed_all(self._model_input(x, y, dt, moving), self._playing)
+        event = self._model_input(0, x, y, dt, moving, knobs, pressure)
+        self._stepper.feed_all(event, self._playing)
         self._clear_lookahead()
 
-    def feed_some(self, heard: Mapping[int, tuple[float, bool]], x: float, y: float) -> None:
+    def feed_some(
+        self,
+        heard: Mapping[int, tuple[float, bool]],
+        x: float,
+        y: float,
+        knobs: tuple[float, ...] = (),
+        pressure: float | None = None,
+    ) -> None:
         """Feed a human's touch to some voices, each with its own dt in seconds and moving.
 
         The present call is what the first voice hears.
@@ -399,7 +459,10 @@ class ModelPlayer:
             self._forget(voice)
         if 0 in heard:
             self._remember(x, y, *heard[0])
-        inputs = [self._model_input(x, y, dt, moving) for dt, moving in heard.values()]
+        inputs = [
+            self._model_input(voice, x, y, dt, on, knobs, pressure)
+            for voice, (dt, on) in heard.items()
+        ]
         if self._lookahead is not None:
             self._lookahead.forget(heard)
         self._stepper.feed_some(list(heard), inputs)
@@ -409,8 +472,9 @@ class ModelPlayer:
         if self._answered:
             self._call.clear()
             self._answered = False
-        self._call.append((x, y, dt, moving))
-        self._memory.feed(x, y, dt, moving)
+        if not self.knobs:
+            self._call.append((x, y, dt, moving))
+            self._memory.feed(x, y, dt, moving)
 
     def sample(self, voices: Sequence[int]) -> list[Proposal]:
         """Return what some voices would play next, drawn as one batch. Changes nothing."""
@@ -418,13 +482,23 @@ class ModelPlayer:
             return self._draw(voices)
         return [touch.proposal for touch in self._lookahead.next_touches(voices)]
 
-    def commit(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:  # noqa: FBT001
+    def commit(
+        self,
+        voice: int,
+        x: float,
+        y: float,
+        dt: float,
+        moving: bool,  # noqa: FBT001
+        knobs: tuple[float, ...] = (),
+        pressure: float | None = None,
+    ) -> None:
         """Feed a voice the touch that it has played, and use up its random numbers."""
         if voice in self._faulty:
             self._forget(voice)
         lookahead = self._lookahead
         if lookahead is None or not lookahead.commit(voice, (x, y, dt, moving)):
-            self._stepper.feed(voice, self._model_input(x, y, dt, moving))
+            event = self._model_input(voice, x, y, dt, moving, knobs, pressure)
+            self._stepper.feed(voice, event)
         self._counts[voice] += 1
         self._answered = True
         if voice == 0:
@@ -450,9 +524,10 @@ class ModelPlayer:
         """
         network, event = self.network, self.file.event
         xp = network.xp
-        if [f.kind for f in event.factors] != ["flag", "duration", "position"]:
+        factors = event.factors[:3]
+        if self.knobs or [f.kind for f in factors] != ["flag", "duration", "position"]:
             return []
-        phase, dt, place = event.factors
+        phase, dt, place = factors
         state = self._stepper.state.rows(slice(0, 1))
         trunk = network.trunk_output(state)
         logit = float(network.head_output(0, trunk)[0, 0])
@@ -461,7 +536,7 @@ class ModelPlayer:
         groups: list[tuple[float, ...]] = []
         for moving in (0.0, 1.0):
             probability = 0.5 + 0.5 * math.tanh((logit if moving else -logit) / 2)
-            values = network.array([[0.0, 0.0, 0.0, moving]])
+            values = network.array([[0.0, 0.0, 0.0, moving, 0.0][: len(event.columns)]])
             velocities = state.velocity, state.previous_velocity
             given_phase = network.add_context(0, trunk, normalise(xp, phase, values))
             out = network.head_output(1, given_phase)
@@ -495,6 +570,10 @@ class ModelPlayer:
 
     def _draw(self, voices: Sequence[int]) -> list[Proposal]:
         drawn = self._sample(voices, self._random_numbers(voices), self._sampling)
+        if self.knobs:
+            return list(map(self._knob_proposal, voices, drawn))
+        if self._pressed:
+            return list(map(self._pressed_proposal, voices, drawn))
         half_x, half_y, half_dt, _ = self._half_noises
         proposals = []
         for voice, (x, y, dt, moving) in zip(voices, drawn, strict=True):
@@ -503,6 +582,30 @@ class ModelPlayer:
             proposals.append(Proposal(x - half_x, y - half_y, dt - half_dt, moving > 0.5))
         return proposals
 
+    def _pressed_proposal(self, voice: int, drawn: Sequence[float]) -> Proposal:
+        """Return a drawn touch with its pressure, of which one that overflowed has none."""
+        if not _are_finite(drawn):
+            drawn = *self._replaced(voice), math.nan
+        x, y, dt, moving, pressure = (
+            value - half for value, half in zip(drawn, self._half_noises, strict=True)
+        )
+        known = None if math.isnan(pressure) else clip(pressure, 0.0, 1.0)
+        return Proposal(x, y, dt, moving > 0.5, pressure=known)
+
+    def _knob_proposal(self, voice: int, drawn: Sequence[float]) -> Proposal:
+        """Return a drawn event of knobs as a touch."""
+        *values, dt, moving = drawn
+        if not _are_finite(drawn):
+            values, dt, moving = [KNOB_RESTS] * len(values), *self._replaced(voice)[2:]
+        last = _to_numpy(self._stepper.state.position)[voice].tolist()
+        # One that does not move is where it was, to the last bit. NaN: nothing was fed yet.
+        rests = values[: self.knobs] == last[: self.knobs]
+        pairs = zip(values[: self.knobs], self._half_noises, strict=False)
+        knobs = [clip(value - half, 0.0, 1.0) for value, half in pairs]
+        x, y = place_of(knobs)
+        dt -= self._half_noises[-2]
+        return Proposal(x, y, dt, moving > 0.5, None, tuple(knobs), rests)
+
     def _sample(
         self, voices: Sequence[int], numbers: RandomNumbers, sampling: Sampling
     ) -> list[list[float]]:
@@ -510,7 +613,7 @@ class ModelPlayer:
         try:
             return self._stepper.sample(voices, numbers, **sampling)
         except (OverflowError, ValueError):  # of Python's numbers, in which one is stepped
-            return [[math.nan] * len(TOUCH_COLUMNS)] * len(voices)
+            return [[math.nan] * len(self.file.event.columns)] * len(voices)
 
     def _replaced(self, voice: int) -> tuple[float, ...]:
         """Return the touch that a voice plays in the place of one that overflowed."""
@@ -535,7 +638,7 @@ class ModelPlayer:
         for proposal in self._draw(voices):
             x, y = clip(proposal.x, 0.0, 1.0), clip(proposal.y, 0.0, 1.0)
             played = x, y, clip(proposal.dt, MIN_DT, MAX_DT), proposal.moving
-            touches.append(NextTouch(proposal, played, self._model_input(*played)))
+            touches.append(NextTouch(proposal, played, self._model_input(0, *played)))
         return touches
 
     def _touches_after(
@@ -563,19 +666,76 @@ class ModelPlayer:
         indices = np.asarray(voices)
         return self._random.rows(indices, self._counts[indices] + later)
 
-    def _model_input(self, x: float, y: float, dt: float, moving: bool) -> list[float]:  # noqa: FBT001
-        """Return a touch as the model is fed it: with the mean of its training noise."""
-        half_x, half_y, half_dt, half_moving = self._half_noises
-        return [x + half_x, y + half_y, dt + half_dt, moving + half_moving]
+    def _model_input(
+        self,
+        voice: int,
+        x: float,
+        y: float,
+        dt: float,
+        moving: bool,  # noqa: FBT001
+        knobs: tuple[float, ...] = (),
+        pressure: float | None = None,
+    ) -> list[float]:
+        """Return a touch as the model of a voice is fed it: with the mean of its noise."""
+        if self.knobs:
+            values = *knobs, *[KNOB_RESTS] * self._missing, dt, moving
+            return [v + half for v, half in zip(values, self._half_noises, strict=True)]
+        half_x, half_y, half_dt, half_moving = self._touch_noises
+        event = [x + half_x, y + half_y, dt + half_dt, moving + half_moving]
+        if self._pressed:
+            half = self._half_noises[-1]
+            event.append(self._held(voice) if pressure is None else pressure + half)
+        return event
+
+    def _held(self, voice: int) -> float:
+        """Return the pressure that a voice was fed last, as the model was fed it."""
+        factor = self.file.event.factors[-1]  # its feature is the last, and 0 at first
+        return float(self._stepper.state.features[voice, -1]) * factor.scale + factor.centre
 
     def _clear_lookahead(self) -> None:
         if self._lookahead is not None:
             self._lookahead.clear()
 
 
+def _are_finite(event: Sequence[float]) -> bool:
+    """Return whether the numbers of a sampled event of any kind did not overflow."""
+    return all(abs(number) < _OVERFLOW for number in event)  # false for NaN, too
+
+
 def _is_finite(x: float, y: float, dt: float, moving: float) -> bool:
     """Return whether the numbers of a sampled touch did not overflow."""
     return abs(x) < _OVERFLOW and abs(y) < _OVERFLOW and dt < _OVERFLOW and moving < 2
+
+
+def check_shape(file: ModelFile, knobs: int) -> None:
+    """Raise ModelFileError for a model of another shape than the instrument's, of knobs.
+
+    knobs is their number; 0 for an instrument with a surface.
+    """
+    event, of_knobs = file.event, count_knobs(file.event.columns)
+    kinds = {column: f.kind for f in event.factors for column in f.columns}
+    column_kinds = tuple(kinds[column] for column in range(len(kinds)))
+    over = f"over ({_describe_columns(event.columns, column_kinds)})"
+    if not knobs:
+        if event.columns in (TOUCH, PRESSED) and column_kinds == _KINDS[: len(kinds)]:
+            return
+        what, advice = f"{event.name.removesuffix('s')}s, {over}", ""
+        if of_knobs:
+            what = f"{of_knobs} knobs"
+            fits = f"1 to {of_knobs}" if event.fewer else f"{of_knobs}"
+            advice = f"; for an instrument with {fits} knobs: --knobs {of_knobs}"
+        raise ModelFileError(
+            f"{file.path} is a model of {what}; a jam of fingers wants one of touches, over "
+            f"({_describe_columns(TOUCH, _KINDS[:4])}){advice}"
+        )
+    if of_knobs == knobs or (event.fewer and of_knobs > knobs):
+        return
+    is_of = f"{of_knobs} knobs" if of_knobs else f"another kind of event, {over}"
+    raise ModelFileError(
+        f"{file.path} is a model of {is_of}, and the instrument has {knobs} knobs: it wants a "
+        f"model of {knobs} (robojam train --knobs LOGS… --to MODEL), or the one that robojam "
+        f"brings (without --model), which is of any number up to {MAX_KNOBS}"
+    )
 
 
 def _load_weights(

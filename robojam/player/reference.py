@@ -18,6 +18,7 @@ import numpy as np
 from robojam.model import features
 from robojam.model.event import EventSpec, Factor
 from robojam.model.features import FLOOR, Array, ArrayModule, Floats, concat, pick
+from robojam.touch import KNOB_RESTS
 
 #: Largest absolute logarithm of a sampled duration: 15 years, and still finite.
 LONGEST = 20.0
@@ -103,6 +104,21 @@ class HeadWeights:
         context = self.context
         return None if context is None else np.ascontiguousarray(context[:, self.later])
 
+    def log_rest(self, xp: ArrayModule, out: Array, absent: slice) -> Array:
+        """Return the log density (V, K) of absent columns at rest under each component.
+
+        out (V, ·) is the head's output. Added to the logits of a diagonal mixture, it makes
+        them those of the mixture given that these columns rest. Rest is only known to the
+        width of the noise.
+        """
+        mean, raw = (
+            out[:, self.component_index[:, part]][..., absent] for part in self.parts[:2]
+        )
+        deviation = math.exp(FLOOR) + xp.exp(raw)
+        width = self.factor.noise / self.factor.step
+        variance = deviation * deviation + width * width / 12
+        return -0.5 * (mean * mean / variance + xp.log(variance)).sum(-1)
+
 
 class Network:
     """A model's weights, laid out for one event at a time, and the steps over them.
@@ -112,9 +128,25 @@ class Network:
     the weights, so that one tanh serves all four gates.
     """
 
-    def __init__(self, xp: ArrayModule, event: EventSpec, weights: dict[str, Array]) -> None:
-        """Lay out the weights of a model file, arrays of xp (robojam.model.file.shapes)."""
+    def __init__(
+        self,
+        xp: ArrayModule,
+        event: EventSpec,
+        weights: dict[str, Array],
+        *,
+        knobs: int | None = None,
+    ) -> None:
+        """Lay out the weights of a model file, arrays of xp (robojam.model.file.shapes).
+
+        knobs is the number of knobs of a rig that has fewer than the event. Events still have
+        all columns: those of the knobs that are absent rest at KNOB_RESTS, plus the mean of
+        the noise, as `sample` draws them. Raises ValueError where that does not fit the event.
+        """
         self.xp, self.event, self.position = xp, event, event.position
+        #: The columns of the position that are of absent knobs; None where all are there.
+        self.absent: slice | None = None
+        if knobs is not None and event.position is not None:
+            self.absent = _absent(event, event.position, knobs)
         self.start = weights["start"]
         self.gates: list[tuple[Array, Array]] = []
         self.units = n = self.start.shape[-1]
@@ -260,12 +292,16 @@ class Network:
             if factor.kind == "flag":
                 drawn = unit = self._flag(out, u, temperature)
             else:
-                component = self._choose(out[:, : factor.components], u, temperature)
+                logits = out[:, : factor.components]
+                absent = self.absent if factor is self.position else None
+                if absent is not None:
+                    logits = logits + head.log_rest(xp, out, absent)
+                component = self._choose(logits, u, temperature)
                 numbers = out[self._rows(len(out)), head.component_index[component]]
                 mean, raw, lower, shares = (numbers[:, part] for part in head.parts)
                 z = gauss[:, head.columns] * spread
                 # From the last row up: each needs the earlier columns of z unchanged.
-                for row in range(factor.dims - 1, 0, -1):
+                for row in range(0 if factor.diagonal else factor.dims - 1, 0, -1):
                     start = row * (row - 1) // 2
                     z[:, row] += (lower[:, start : start + row] * z[:, :row]).sum(-1)
                 # FLOOR + softplus(raw - FLOOR) is the logarithm of this deviation.
@@ -278,8 +314,15 @@ class Network:
             if factor.kind == "duration":
                 drawn = xp.exp(features.clipped(drawn, -LONGEST, LONGEST))
             if factor.slides is not None:
-                slides = (pick(values, (factor.slides,)) > 0.5) & ~xp.isnan(state.position)
-                drawn = xp.where(slides, state.position + unit * factor.step, drawn)
+                slides = ~xp.isnan(state.position)
+                way = unit * factor.step
+                if factor.follows:
+                    way = way * (abs(way) > factor.noise)
+                else:
+                    slides = slides & (pick(values, (factor.slides,)) > 0.5)
+                drawn = xp.where(slides, state.position + way, drawn)
+                if absent is not None:
+                    drawn[:, absent] = KNOB_RESTS + factor.noise / 2
             values[:, head.columns] = drawn
             trunk = self.add_context(i, trunk, unit)
         return values
@@ -302,6 +345,21 @@ class Network:
         if voices not in self._row_numbers:
             self._row_numbers[voices] = self._on_device(self.xp.arange(voices))[:, None]
         return self._row_numbers[voices]
+
+
+def _absent(event: EventSpec, position: Factor, knobs: int) -> slice | None:
+    """Return the columns of a position beyond those of a rig's knobs, or None.
+
+    Raises ValueError for a rig that a model of the event does not fit.
+    """
+    most = position.dims if position.follows else 0
+    if knobs == most:
+        return None
+    if not (event.fewer and 1 <= knobs < most):
+        allowed = f"1 to {most}" if event.fewer else f"{most}"
+        what = f"a model of {allowed} knobs" if most else "a model that is of no knobs"
+        raise ValueError(f"a rig of {knobs} knobs cannot play {what}")
+    return slice(knobs, most)
 
 
 def is_cold(temperature: float | Array) -> bool:

@@ -12,7 +12,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, Unpack
 
+from robojam.model.event import EventSpec
 from robojam.player.reference import RandomNumbers, RecurrentState, Sampling
+
+
+def refuse_following(event: EventSpec) -> None:
+    """Raise ValueError for an event whose position follows: only some steppers know these."""
+    if event.position is not None and event.position.follows:
+        raise ValueError(
+            f"events of {event.name} are stepped by robojam.player.cpu_single, one by one"
+        )
 
 
 class Stepper(Protocol):

@@ -31,7 +31,7 @@ def ask(address: tuple[str, int], *, wait: float = _WAIT, times: int = _TIMES) -
         for _ in range(times):
             for each in list(asking):
                 try:
-                    each.send(_REQUEST)
+                    each.send(REQUEST)
                 except OSError:  # nobody listens there
                     asking.remove(each)
             end = time.monotonic() + wait
@@ -44,18 +44,19 @@ def ask(address: tuple[str, int], *, wait: float = _WAIT, times: int = _TIMES) -
                     except OSError:
                         asking.remove(each)
                         continue
-                    if (found := _read(packet)) is not None:
+                    if (found := read(packet)) is not None:
                         return found
     return None
 
 
-_REQUEST: Final = b"/robojam/status\0,\0\0\0"
+#: Packet that asks an engine for its status.
+REQUEST: Final = b"/robojam/status\0,\0\0\0"
 #: Beginning of an answer, and of a request with a cookie: a text follows. And of a cookie.
 _TEXT: Final = b"/robojam/status\0,s\0\0"
 _COOKIE: Final = b"/robojam/cookie\0,s\0\0"
 
 
-def _read(packet: bytes) -> Status | None:
+def read(packet: bytes) -> Status | None:
     """Return the status in a packet; None for another packet."""
     if not packet.startswith(_TEXT):
         return None

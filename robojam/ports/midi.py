@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Final
 
 from robojam.config.map_table import Map, midi_input_knobs, midi_knobs
@@ -90,7 +91,7 @@ class _OutputDevice(_Device):
     unsent: int = 0
 
 
-def _echo_key(message: bytes) -> bytes:
+def echo_key(message: bytes) -> bytes:
     """Return what a message's echo has too: it may come on another channel.
 
     Of a note-on it is the note, as the velocity may be another one.
@@ -99,7 +100,7 @@ def _echo_key(message: bytes) -> bytes:
     return bytes((kind, message[1])) if kind == stream.NOTE_ON else bytes((kind, *message[1:]))
 
 
-def _kind(message: bytes) -> Kind:
+def echo_kind(message: bytes) -> Kind:
     """Return what shows that a message is an echo."""
     ends = (
         message[0] & 0xF0 == stream.CONTROL and message[1] in stream.ENDING and message[2] < 64
@@ -107,7 +108,7 @@ def _kind(message: bytes) -> Kind:
     return _ENDING if ends else _MESSAGE
 
 
-def _may_echo(message: bytes) -> bool:
+def may_echo(message: bytes) -> bool:
     """Return whether a message is dropped if it is an echo.
 
     A note's end is not: it ends a note that is held, and does nothing else. A centred bend is
@@ -133,12 +134,15 @@ class MidiPorts:
         everyone: bool = False,
         clock: Callable[[], float] = time.perf_counter,
         echo: EchoDetector | None = None,
+        make_client: Callable[..., MidiClient] | None = None,
     ) -> None:
         """Open the options' ports; everyone: play humans' touches too. Raises MidiError.
 
-        echo knows what was sent, and is the engine's.
+        echo knows what was sent, and is the engine's. make_client makes what holds the ports,
+        if not a MidiClient.
         """
         self._clock, self._everyone, self._own = clock, everyone, options.midi
+        self._plays_notes = not options.knobs
         styles, settings = PRESETS | options.midi, options.settings()
         wanted_inputs = [parse_port(text, options.midi) for text in options.midi_in]
         wanted_outputs = [parse_port(text, options.midi) for text in options.midi_out]
@@ -160,14 +164,14 @@ class MidiPorts:
         self._systems: int | None = None  # MIDI systems that run; None before the first scan
         self._flush_at = math.inf
         self._report_missing_at = clock() + MISSED
-        self._client = MidiClient(wanted_inputs, wanted_outputs, clock)
+        self._client = (make_client or MidiClient)(wanted_inputs, wanted_outputs, clock)
 
     def _output_device(
         self, wanted: PortRequest, style: Style, settings: Settings, table: Map
     ) -> _OutputDevice:
         writer = make_writer(style, ranges=settings.range, eager=wanted.virtual)
         mapped = midi_knobs(table, wanted, style)
-        knobs = Knobs(table, mapped, settings.morph) if mapped else None
+        knobs = Knobs(table, mapped, settings) if mapped else None
 
         def deliver(event: Event, at: float) -> None:
             self._play(device, event, at)
@@ -227,8 +231,8 @@ class MidiPorts:
         device.last_received = now
         inputs: list[tuple[str, Input]] = [(device.source, Dropped(r)) for r in dropped]
         for message in messages:
-            if _may_echo(message) and self._echoes.is_echo(
-                device.source, _echo_key(message), now, kind=_kind(message), heard=message
+            if may_echo(message) and self._echoes.is_echo(
+                device.source, echo_key(message), now, kind=echo_kind(message), heard=message
             ):
                 ends = [*self._lift_heard(device), Dropped("echo")]
                 inputs += [(device.source, item) for item in ends]
@@ -268,9 +272,10 @@ class MidiPorts:
         device.port, device.error = port, None
         log.info("MIDI %s is there (%s)", _label(device), device.wanted.style)
         if isinstance(device, _OutputDevice):
-            if first:
+            if first and self._plays_notes:
                 self._send(device, device.writer.clear())
-            self._send(device, device.writer.start())
+            if self._plays_notes:
+                self._send(device, device.writer.start())
             self._send_knobs_again(device)
             device.played_at = self._clock()
 
@@ -289,6 +294,8 @@ class MidiPorts:
             device.parser = stream.MidiParser()
         elif isinstance(device, _OutputDevice):
             device.writer.panic()  # nothing sounds there any more, and nothing can be sent
+            if device.knobs is not None:
+                device.knobs.release()
         if device.port is not None:
             log.warning("MIDI %s is gone; it is taken again when it returns", _label(device))
         device.port = None
@@ -321,7 +328,8 @@ class MidiPorts:
             if not machine and touch.phase is not Phase.UP and event.t == device.taken_back_at:
                 device.taken_back_at = -math.inf
                 self._silence(device)
-            if (machine or self._everyone) and device.port is not None:
+            sounds = self._plays_notes and (machine or self._everyone)
+            if sounds and device.port is not None:
                 self._send(device, self._renewal(device) + device.writer.touch(at, touch))
                 device.played_at = self._clock()
         elif isinstance(event, TurnChanged):
@@ -341,6 +349,8 @@ class MidiPorts:
 
     def _silence(self, device: _OutputDevice) -> None:
         """Silence a device; knobs on a channel whose controllers that resets are sent again."""
+        if device.knobs is not None:
+            self._send_knobs(device, device.knobs.release())
         self._send(device, device.writer.panic())
         self._send_knobs_again(device)
 
@@ -358,7 +368,10 @@ class MidiPorts:
         return device.writer.renew() if silent else b""
 
     def _send_knobs(self, device: _OutputDevice, values: Sequence[bytes]) -> None:
-        self._send(device, b"".join(values), self._client.send_knobs)
+        # A note is sent as those of the touches, which the process ends when the engine dies.
+        for is_note, some in groupby(values, _is_note):
+            data = b"".join(some)
+            self._send(device, data, None if is_note else self._client.send_knobs)
 
     def _send(
         self,
@@ -373,9 +386,9 @@ class MidiPorts:
         now, number = self._clock(), OUTPUTS + self._outputs.index(device)
         messages = stream.MidiParser().feed(data)[0]
         if self._inputs:
-            for message in filter(_may_echo, messages):
+            for message in filter(may_echo, messages):
                 kind = message[0] & 0xF0
-                self._echoes.sent(_echo_key(message), now, series=(number, kind))
+                self._echoes.sent(echo_key(message), now, series=(number, kind))
         device.messages += len(messages)
         if not send(number, data):
             device.unsent += len(messages)
@@ -454,8 +467,13 @@ class MidiPorts:
         """Release all notes that sound, and close the devices; on any thread."""
         for number, device in enumerate(self._outputs, start=OUTPUTS):
             if device.port is not None:  # without the echo detector, which is the engine's
-                self._client.send(number, device.writer.panic())
+                ends = [] if device.knobs is None else device.knobs.release()
+                self._client.send(number, b"".join(ends) + device.writer.panic())
         self._client.close()
+
+
+def _is_note(message: bytes) -> bool:
+    return message[0] & 0xF0 in (stream.NOTE_ON, stream.NOTE_OFF)
 
 
 def _label(device: _Device) -> str:

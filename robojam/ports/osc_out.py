@@ -16,8 +16,9 @@ from robojam.ports.destination import Destination
 from robojam.ports.interface import OutputPort
 from robojam.ports.listener import Listener
 from robojam.ports.osc_scheduled import ScheduledOscOutput
+from robojam.ports.thru import Thru
 from robojam.ports.udp import Address, PortError, resolve
-from robojam.touch import Phase, is_machine
+from robojam.touch import Phase, Touch, is_machine
 from robojam.wire import dialects, impsy, microjam, native, tuio
 
 #: Function that writes a touch, played at an instant of the engine's clock, as packets.
@@ -34,11 +35,17 @@ class OscOutput:
     def __init__(self, destination: Destination, write: Write, *, everyone: bool) -> None:
         """Send to a destination; everyone: the humans' touches too."""
         self.destination, self._everyone, self._write = destination, everyone, write
+        #: Rule by which touches of humans are sent, too; None: they are not.
+        self.thru: Thru | None = None
         self._down: dict[tuple[str, int], tuple[TouchPlayed, float]] = {}
 
     def handle(self, event: Event, at: float) -> None:
         """Send a touch; a move is a landing if the receiver has not seen the finger land."""
-        if isinstance(event, TouchPlayed) and (self._everyone or is_machine(event.touch.who)):
+        if isinstance(event, TouchPlayed) and (
+            is_machine(event.touch.who)
+            or self._everyone
+            or (self.thru is not None and self._passes(event.touch, self.thru))
+        ):
             touch = event.touch
             finger = touch.who, touch.id
             if touch.phase is Phase.UP:
@@ -48,6 +55,24 @@ class OscOutput:
                     event = replace(event, touch=replace(touch, phase=Phase.DOWN))
                 self._down[finger] = event, at
             self._send(event, at)
+
+    def _passes(self, touch: Touch, thru: Thru) -> bool:
+        """Return whether a human's touch is to be sent; a lift is where its finger is down."""
+        if touch.phase is Phase.UP:
+            return (touch.who, touch.id) in self._down
+        return thru.passes(touch, self.destination.address)
+
+    def take_over(self, event: TouchPlayed, at: float) -> None:
+        """Note a touch that another engine has sent to the receiver."""
+        finger = event.touch.who, event.touch.id
+        if event.touch.phase is Phase.UP:
+            self._down.pop(finger, None)
+        else:
+            self._down[finger] = event, at
+
+    def hand_over(self) -> None:
+        """Leave the fingers that are down to another engine."""
+        self._down.clear()
 
     def _send(self, event: TouchPlayed, at: float) -> None:
         for packet in self._write(event, at):
@@ -96,6 +121,15 @@ def tuio_source() -> str:
     return f"robojam:{os.getpid()}@{socket.gethostname()}"
 
 
+def _native(event: TouchPlayed, _at: float) -> list[bytes]:
+    """Return the native messages of a touch; none for a lift of knobs."""
+    touch = event.touch
+    if touch.knobs and touch.phase is Phase.UP:
+        return []
+    pressed = [] if touch.pressure is None else [native.encode_pressure(touch)]
+    return [*pressed, native.encode_touch(touch, event.dt)]
+
+
 def make_outputs(
     options: Options,
     listener: Listener,
@@ -103,6 +137,7 @@ def make_outputs(
     *,
     everyone: bool = False,
     present: Sequence[OutputPort] = (),
+    thru: Thru | None = None,
     on_unknown: Callable[[PortError], None] | None = None,
 ) -> list[OutputPort]:
     """Return the outputs that --osc-out names. Raises PortError for an unknown host.
@@ -110,17 +145,22 @@ def make_outputs(
     With on_unknown, that is called instead, and the host is looked up again while there is
     something to send. The listener recognises their packets as the engine's own. The machine
     plays on the pads of reader. everyone: the humans' touches are sent too. An output that is
-    present is not made again.
+    present is not made again. thru knows where what humans play came from, for the outputs
+    that ask for it: these are sent nothing ahead of time, as of humans nothing is known before.
     """
     reader = reader or dialects.OscReader()
+
+    def is_thru(port: OutputPort) -> bool:
+        return isinstance(port, OscOutput) and port.thru is not None
+
     made = {
-        (each.destination.name, each.destination.dialect): each
+        (each.destination.name, each.destination.dialect, is_thru(each)): each
         for each in present
         if isinstance(each, OscOutput | ScheduledOscOutput)
     }
 
     writers: dict[str, Write] = {
-        "native": lambda event, _: [native.encode_touch(event.touch, event.dt)],
+        "native": _native,
         "touchosc": lambda event, _: reader.pads.write(event.touch),
         "microjam": lambda event, _: microjam.encode_touch(event.touch),
         "impsy": lambda event, _: impsy.encode_touch(event.touch),
@@ -128,7 +168,7 @@ def make_outputs(
     }
 
     def make(output: Output, addresses: Sequence[Address]) -> OutputPort:
-        host, port, dialect, _ = output
+        host, port, dialect, *_ = output
         name = _name(output)
         is_name = host != "localhost" and host not in (known for known, _ in addresses[:1])
         destination = listener.open_destination(
@@ -138,7 +178,7 @@ def make_outputs(
             optional=name in _OPTIONAL,
             look_up=partial(resolve, host, port) if is_name else None,
         )
-        if dialect == "native" and options.osc_ahead and not everyone:
+        if dialect == "native" and options.osc_ahead and not everyone and not output.thru:
             ahead, scale = options.osc_ahead / 1000, options.settings().timescale
             return ScheduledOscOutput(
                 destination, ahead=ahead, timescale=scale, echo=reader.echo
@@ -157,7 +197,7 @@ def make_outputs(
             return ()
 
     outputs = [parse_output(text) for text in options.osc_out]
-    present_of = [made.get((_name(output), output.dialect)) for output in outputs]
+    present_of = [made.get((_name(output), output.dialect, output.thru)) for output in outputs]
     addresses = [
         () if found else addresses_of(output)
         for output, found in zip(outputs, present_of, strict=True)
@@ -168,6 +208,8 @@ def make_outputs(
     ]
     for port, output in zip(ports, outputs, strict=True):
         port.latency = output.latency
+        if isinstance(port, OscOutput) and output.thru:
+            port.thru = thru
     return ports
 
 

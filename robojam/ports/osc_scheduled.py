@@ -33,8 +33,9 @@ class _Voice:
 
     In the jam: the pending proposal, when it is due and whether it has been sent; whether the
     finger is down, and when it was last touched. At the receiver, once all that was sent has
-    come due: x, y, and whether the finger is held. last_touch and last_up are the last stamps
-    of a touch and of an up; last_timetag is the last stamp of either, in seconds since 1970.
+    come due: x, y, knobs, and whether the finger is held. last_touch and last_up are the last
+    stamps of a touch and of an up, which knobs have none of; last_timetag is the last stamp of
+    either, in seconds since 1970.
     """
 
     proposal: Proposal | None = None
@@ -44,6 +45,7 @@ class _Voice:
     touched_at: float = -math.inf
     x: float = 0.0
     y: float = 0.0
+    knobs: tuple[float, ...] = ()
     held: bool = False
     last_touch: float = -math.inf
     last_up: float = -math.inf
@@ -157,7 +159,9 @@ class ScheduledOscOutput:
             return
         if not planned:
             moving = touch.phase is Phase.MOVE
-            proposal = Proposal(touch.x, touch.y, touch.dt, moving)
+            proposal = Proposal(
+                touch.x, touch.y, touch.dt, moving, knobs=touch.knobs, pressure=touch.pressure
+            )
             self._send_touch(touch.who, voice, proposal, at)
         voice.clear_proposal()
         voice.down, voice.touched_at, voice.x, voice.y = True, at, touch.x, touch.y
@@ -173,22 +177,27 @@ class ScheduledOscOutput:
         stamp = max(stamp, voice.last_touch)  # not before a touch that was taken back
         packets = []
         moving = proposal.moving and voice.held
-        if not moving and voice.held:
-            packets.append(self._write(who, voice, Phase.UP, 0.0))
-        voice.x, voice.y = proposal.x, proposal.y
+        if not moving and voice.held and not proposal.knobs:
+            packets += self._write(who, voice, Phase.UP, 0.0)
+        voice.x, voice.y, voice.knobs = proposal.x, proposal.y, proposal.knobs
         phase = Phase.MOVE if moving else Phase.DOWN
-        packets.append(self._write(who, voice, phase, proposal.dt * self._timescale))
+        dt = proposal.dt * self._timescale
+        packets += self._write(who, voice, phase, dt, proposal.pressure)
         self._send(voice, packets, stamp)
         voice.held, voice.last_touch = True, stamp
 
     def _send_up(self, who: str, voice: _Voice, stamp: float) -> None:
-        self._send(voice, [self._write(who, voice, Phase.UP, 0.0)], stamp)
+        if not voice.knobs:
+            self._send(voice, self._write(who, voice, Phase.UP, 0.0), stamp)
         voice.held, voice.last_up = False, stamp
 
-    def _write(self, who: str, voice: _Voice, phase: Phase, dt: float) -> bytes:
-        touch = Touch(voice.x, voice.y, dt, phase, 0, who)
+    def _write(
+        self, who: str, voice: _Voice, phase: Phase, dt: float, pressure: float | None = None
+    ) -> list[bytes]:
+        touch = Touch(voice.x, voice.y, dt, phase, 0, who, pressure, voice.knobs)
         self._echo.sent_touch(touch, self._clock())
-        return native.encode_touch(touch, dt)
+        pressed = [] if pressure is None else [native.encode_pressure(touch)]
+        return [*pressed, native.encode_touch(touch, dt)]
 
     def _send(self, voice: _Voice, packets: list[bytes], stamp: float) -> None:
         timetag = self._wall() + (stamp - self._clock())

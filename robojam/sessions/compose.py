@@ -30,7 +30,8 @@ def compose(
 ) -> Session:
     """Return a session in which a human plays some touches [n, 4], then the machine [m, 4].
 
-    Touches are x, y, dt in seconds and moving. continues: the machine's finger is down
+    Touches are x, y, dt in seconds, moving and, in a fifth column, pressure, if known.
+    continues: the machine's finger is down
     already, so that it may begin with a move. started is the instant of t = 0 (default: now).
     """
     human = list(_touch_events(human_rows, "human", 0.0))
@@ -71,7 +72,9 @@ def _touch_events(
             up = min(t + LIFT_AFTER, due)
             yield TouchEvent(up, Touch(x, y, up - t, Phase.UP, 0, who))
         t, x, y, dt = due, row[0], row[1], row[2]
-        yield TouchEvent(t, Touch(x, y, dt, Phase.MOVE if moving else Phase.DOWN, 0, who))
+        phase = Phase.MOVE if moving else Phase.DOWN
+        pressure = row[4] if len(row) > 4 else None
+        yield TouchEvent(t, Touch(x, y, dt, phase, 0, who, pressure))
         is_down = has_played = True
     if has_played:
         yield TouchEvent(t + LIFT_AFTER, Touch(x, y, LIFT_AFTER, Phase.UP, 0, who))

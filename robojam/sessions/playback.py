@@ -76,7 +76,7 @@ class Playback:
     """
 
     replaying = True
-    plans = False
+    plans = saves = False
     silenced = incomplete = False
     starts_alone = True
     #: Unknown: a turn may have been cut short by what follows.
@@ -125,6 +125,11 @@ class Playback:
         if self._next == len(self._events):
             return self.t
         return self._lead + self._events[self._next][0].t / self._speed
+
+    @property
+    def knobs(self) -> tuple[float, ...]:
+        """Return nothing: a recording takes no movements."""
+        return ()
 
     def is_out(self, _who: str) -> bool:
         """Return False: a recording has no rules of turns."""

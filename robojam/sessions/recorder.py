@@ -16,17 +16,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from errno import EACCES, EDQUOT, EFBIG, EIO, ENOSPC, ENOTDIR
 from functools import partial
 from io import FileIO
 from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
+from robojam.sessions.checkpoint import RATE, CheckpointWriter, Saving
 from robojam.sessions.recording_file import RecordingFile
-from robojam.sessions.session import EndEvent, Header, SessionEvent
+from robojam.sessions.session import EndEvent, Header, SessionEvent, SetEvent, TouchEvent
 from robojam.system.priority import adopt_main_priority
 
 #: Most events that are written with one call, so that after a stall the first are soon safe.
@@ -40,8 +41,14 @@ MAX_QUEUE: Final = 200_000
 CLOSING: Final = 5.0
 #: Seconds until the thread tries again after an error that nobody foresaw.
 _AFTER_ERROR = 1.0
+#: Seconds from one checkpoint to the next; more for large ones.
+CHECKPOINTS: Final = 5.0
+#: Bytes of another recording that are copied at a time.
+_CHUNK: Final = 1 << 20
 #: Bytes that a folder must have room for before a jam.
 _ROOM = 1 << 16
+#: Bytes free on a disk below which a person is told: ten hours of one player, at least.
+LITTLE_ROOM: Final = 500_000_000
 #: Errors by which a disk says that what it took before is lost. Others say that a file system
 #: cannot sync at all.
 _LOST = (EIO, ENOSPC, EDQUOT)
@@ -57,10 +64,24 @@ class _SyncError:
 
 _T = TypeVar("_T")
 
-#: A header begins a recording, with events if it goes on from another; events are of the one
-#: begun; a folder is checked.
-_Beginning = tuple[Header, Sequence[SessionEvent]]
-_Item = _Beginning | Path | _SyncError | SessionEvent
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a recording begins with that goes on from another one, at a path.
+
+    lines are complete lines of that one, after which controls are in force; events follow.
+    """
+
+    path: Path | None = None
+    lines: bytes = b""
+    controls: dict[str, Any] = field(default_factory=dict)
+    events: Sequence[SessionEvent] = ()
+
+
+#: A header begins a recording, which may go on from another; events are of the one begun; a
+#: folder is checked; a state is saved.
+_Beginning = tuple[Header, Before]
+_Item = _Beginning | Path | _SyncError | Saving | SessionEvent
 
 
 class Recorder:
@@ -70,12 +91,22 @@ class Recorder:
     write nothing themselves and never raise. ``on_trouble`` gets a message for the musician,
     once for each kind of failure and recording. It is called from the recorder's thread, or,
     when that is stuck, from `write` or `close`: it must be quick, and safe to call from both.
-    limit is the most events that wait for the thread; more are dropped.
+    limit is the most events that wait for the thread; more are dropped. Without a thread
+    (threaded), `step` does its work, by another clock and other files if those are given: the
+    simulator of the tests does so.
     """
 
     def __init__(
-        self, directory: Path, *, on_trouble: Callable[[str], None], limit: int = MAX_QUEUE
+        self,
+        directory: Path,
+        *,
+        on_trouble: Callable[[str], None],
+        limit: int = MAX_QUEUE,
+        clock: Callable[[], float] = time.monotonic,
+        open_new: Callable[[Path], FileIO] | None = None,
+        threaded: bool = True,
     ) -> None:
+        self._clock, self._open_new, self._threaded = clock, open_new, threaded
         self._directory = directory
         self._on_trouble = on_trouble
         self._limit = limit
@@ -91,9 +122,12 @@ class Recorder:
         self._ended = False  # the file has its end, which may still wait for the disk
         self._error_reported = False
         self._closed = False
+        self._checkpoints = CheckpointWriter(self._report, threaded=threaded)
+        self._saved: Path | None = None  # the recording that has a checkpoint
         self._syncer = _Syncer(lambda path, error: self._queue.put(_SyncError(path, error)))
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
-        self._thread.start()
+        if threaded:
+            self._thread.start()
 
     @property
     def path(self) -> Path | None:
@@ -118,15 +152,25 @@ class Recorder:
         if not self._closed:
             self._queue.put(self._directory)
 
-    def begin(self, header: Header, events: Sequence[SessionEvent] = ()) -> None:
+    def begin(self, header: Header, before: Before | None = None) -> None:
         """Start a new recording, closing the one before without an end line.
 
-        Its file is made with its first touch; the controls before it wait until then. events
+        Its file is made with its first touch; the controls before it wait until then. before
         is what it begins with.
         """
         self._overflow_reported = False
         if not self._closed:
-            self._queue.put((header, events))
+            self._queue.put((header, before or Before()))
+
+    def save(self, saving: Saving) -> None:
+        """Write a checkpoint of the jam as it is after all events so far."""
+        if not self._closed:
+            self._queue.put(saving)
+
+    @property
+    def checkpoint_interval(self) -> float:
+        """Seconds from one checkpoint to the next, by the size of the last one."""
+        return max(CHECKPOINTS, self._checkpoints.size / RATE)
 
     def write(self, event: SessionEvent) -> None:
         """Put one event of the current recording into the queue."""
@@ -155,6 +199,10 @@ class Recorder:
             return
         self._closed = True
         self._queue.put(None)
+        if not self._threaded:
+            while not self._queue.empty():
+                self.step()
+            return
         by = time.monotonic() + timeout
         self._thread.join(timeout)
         if self._thread.is_alive():
@@ -164,6 +212,7 @@ class Recorder:
                 f"{timeout:g} s, and {waiting:,} touches or controls wait for it"
             )
             return
+        self._checkpoints.close(max(0.0, by - time.monotonic()))
         if not self._syncer.close(max(0.0, by - time.monotonic())):
             self._report("the end of the recording is not safe from a power cut yet")
         while not self._queue.empty():
@@ -176,24 +225,37 @@ class Recorder:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    # The methods below run in the recorder's own thread.
+    def step(self) -> float:
+        """Do the work that waits; return the seconds until there is more, or infinity.
+
+        Only for a recorder without a thread.
+        """
+        batch: list[_Item | None] = []
+        self._take_waiting(batch)
+        wait, running = self._handle(batch)
+        if not running:
+            self._attempt(self._finish)
+        return wait
+
+    # The methods below run in the recorder's own thread, if it has one.
 
     def _run(self) -> None:
-        wait = math.inf
-        running = True
+        wait, running = math.inf, True
         while running:
-            batch = self._collect(wait)
-            for item in batch:
-                if item is None:
-                    running = False
-                    break
-                self._attempt(partial(self._process, item))
-            tried = self._attempt(self._advance)
-            wait = _AFTER_ERROR if tried is None else tried
-            self._taken += sum(
-                not isinstance(item, Header | Path | _SyncError | None) for item in batch
-            )
+            wait, running = self._handle(self._collect(wait))
         self._attempt(self._finish)
+
+    def _handle(self, batch: Sequence[_Item | None]) -> tuple[float, bool]:
+        """Handle items; return the seconds until there is more to do, and whether to go on."""
+        running = True
+        for item in batch:
+            if item is None:
+                running = False
+                break
+            self._attempt(partial(self._process, item))
+        tried = self._attempt(self._advance)
+        self._taken += sum(isinstance(item, TouchEvent | SetEvent | EndEvent) for item in batch)
+        return _AFTER_ERROR if tried is None else tried, running
 
     def _attempt(self, act: Callable[[], _T]) -> _T | None:
         """Return what an act returns; None, and a report, for an error that nobody foresaw."""
@@ -216,27 +278,40 @@ class Recorder:
             batch.append(self._queue.get(timeout=None if wait == math.inf else max(wait, 0.0)))
             if batch[0] is not None:
                 time.sleep(_GATHER)
+            self._take_waiting(batch)
+        return batch
+
+    def _take_waiting(self, batch: list[_Item | None]) -> None:
+        """Append the items that wait to a batch, as many as it may have."""
+        with suppress(queue.Empty):
             while len(batch) < _BATCH:
                 batch.append(self._queue.get_nowait())
-        return batch
 
     def _process(self, item: _Item) -> None:
         match item:
             case Path():
                 if why := obstacle(item):
                     self._report(f"no recording can be written into {item}: {why}")
-            case (header, events):
+            case (header, before):
                 # Not earlier, because the engine raises its priority only when it runs.
                 adopt_main_priority()
                 self._finish()
-                sync = self._syncer.request
-                self._file = RecordingFile(self._directory, header, self._report, sync=sync)
-                self._ended = False
-                for event in events:
+                sync = self._syncer.request if self._threaded else _no_sync
+                self._file = RecordingFile(
+                    self._directory, header, self._report,
+                    sync=sync, open_new=self._open_new,
+                )  # fmt: skip
+                self._ended, self._saved = False, before.path
+                for lines in _chunks(before.lines):
+                    self._file.add_lines(lines, before.controls)
+                    self._file.advance(self._clock())
+                for event in before.events:
                     self._file.add(event)
+            case Saving():
+                self._save(item)
             case _SyncError():
                 if self._file is not None and self._file.path == item.path:
-                    self._file.note_sync_error(item.error, time.monotonic())
+                    self._file.note_sync_error(item.error, self._clock())
                 else:
                     self._report(_not_on_disk(item))
             case _ if self._file is None or self._ended:  # not begun, or ended
@@ -245,11 +320,28 @@ class Recorder:
                 self._file.add(item)
                 self._ended = isinstance(item, EndEvent)
 
+    def _save(self, saving: Saving) -> None:
+        """Have a state written beside the file that has all events until then."""
+        if self._file is None or self._ended:
+            return
+        self._file.advance(self._clock())
+        place, path = self._file.place, self._file.path
+        if place is None or path is None:  # the disk takes nothing now
+            return
+        # What another one has from which this goes on, this one has, too.
+        self._checkpoints.write(path, place, saving, in_place_of=self._saved)
+        self._saved = path
+
+    def _remove_checkpoint(self) -> None:
+        if self._saved is not None:
+            self._checkpoints.remove(self._saved)
+            self._saved = None
+
     def _advance(self) -> float:
         """Write what waits; return the seconds until there is more to do, or infinity."""
         if self._file is None:
             return math.inf
-        wait = self._file.advance(time.monotonic())
+        wait = self._file.advance(self._clock())
         if self._ended and self._file.is_written:
             self._finish()
             return math.inf
@@ -258,7 +350,8 @@ class Recorder:
     def _finish(self) -> None:
         """Close the file, if there is one, with what the disk takes now."""
         if (file := self._file) is not None:
-            file.close(time.monotonic())
+            file.close(self._clock())
+            self._remove_checkpoint()
             self._refused += file.lost
             self._file = None
 
@@ -266,6 +359,16 @@ class Recorder:
         # A callback that fails (its loop has closed) must not end the recording.
         with suppress(Exception):
             self._on_trouble(message)
+
+
+def _chunks(lines: bytes) -> Iterator[bytes]:
+    """Yield complete lines, in parts that are small enough to copy without a delay."""
+    start = 0
+    while start < len(lines):
+        end = lines.rfind(b"\n", start, start + _CHUNK) + 1 or lines.find(b"\n", start) + 1
+        end = end or len(lines)
+        yield lines[start:end]
+        start = end
 
 
 class _Syncer:
@@ -327,6 +430,10 @@ class _Syncer:
                     self._on_error(path, error)
             finally:
                 os.close(descriptor)
+
+
+def _no_sync(_file: FileIO, _path: Path) -> None:
+    """Leave it to the system when a file is put on the disk."""
 
 
 def sync_file(descriptor: int) -> None:

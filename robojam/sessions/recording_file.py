@@ -24,6 +24,7 @@ from typing import Any, Final
 import msgspec
 
 from robojam.sessions import session
+from robojam.sessions.checkpoint import Place, new_digest
 from robojam.sessions.session import Header, ModelRef, SessionEvent, SetEvent, TouchEvent
 
 #: Format of the start of a recording in its file name.
@@ -59,12 +60,14 @@ class RecordingFile:
         report: Callable[[str], None],
         *,
         sync: Callable[[FileIO, Path], None] = lambda *_: None,
+        open_new: Callable[[Path], FileIO] | None = None,
     ) -> None:
         """Prepare a recording; its file is made with its first touch.
 
         report gets a message for the musician. sync asks for the file at a path to be put on
-        the disk, and does not wait for that.
+        the disk, and does not wait for that. open_new opens new files, as `open_file` does.
         """
+        self._open_new = open_new
         self.path: Path | None = None
         #: Reason why lines wait; None while all goes well.
         self.failed: str | None = None
@@ -78,6 +81,7 @@ class RecordingFile:
         self._copy = RecordingCopy()
         self._start = 0  # bytes of the header
         self._size = 0  # bytes of the file, up to the end of its last complete line
+        self._digest, self._lines = new_digest(), 0  # of these bytes, and events in them
         self._expected = 0  # size that the file has, if nobody else writes to it
         # Controls that wait, each with the number of bytes that are written when it is; and
         # those that have been written.
@@ -115,6 +119,19 @@ class RecordingFile:
             self._has_touch = True
         elif isinstance(event, SetEvent):
             self._controls.append((self._written + len(self._waiting), event.values))
+
+    def add_lines(self, lines: bytes, controls: dict[str, Any]) -> None:
+        """Append complete lines of another recording, after which controls are in force."""
+        self._waiting += lines
+        self._has_touch = True
+        self._controls.append((self._written + len(self._waiting), controls))
+
+    @property
+    def place(self) -> Place | None:
+        """The end of what is recorded; None while a part of it waits, or there is no file."""
+        if self.path is None or self._waiting or self._sync_error is not None:
+            return None
+        return Place(self._size, self._lines, self._digest.hexdigest())
 
     @property
     def is_written(self) -> bool:
@@ -230,12 +247,17 @@ class RecordingFile:
         started = datetime.fromisoformat(header.started)
         for path in candidates(self._directory, started):
             with suppress(FileExistsError):
-                file = open_file(path)
+                file = (self._open_new or open_file)(path)
                 break
+        digest, count = new_digest(), 0
         try:
-            start = size = _write_all(file, session.encode_header(header))
+            first = session.encode_header(header)
+            start = size = _write_all(file, first)
+            digest.update(first)
             for data in lines:
                 size += _write_all(file, data)
+                digest.update(data)
+                count += data.count(b"\n")
         except BaseException:
             with suppress(OSError):
                 file.close()
@@ -247,6 +269,7 @@ class RecordingFile:
                 self._file.close()
         self._file, self.path, self._header = file, path, header
         self._start, self._size, self._expected = start, size, size
+        self._digest, self._lines = digest, count
         self._is_synced, self._sync_at, self._sync_error = False, -math.inf, None
 
     def _change_file(self) -> None:
@@ -299,6 +322,8 @@ class RecordingFile:
         lines = bytes(self._waiting[:size])
         del self._waiting[:size]
         self._copy.add(lines)
+        self._digest.update(lines)
+        self._lines += lines.count(b"\n")
         self._size += size
         self._written += size
         self._is_synced = False
@@ -356,6 +381,11 @@ class RecordingCopy:
         self._blocks: deque[tuple[bytes, int]] = deque()  # compressed, with the lines of each
         self._held = 0
         self._last = bytearray()
+
+    @property
+    def size(self) -> int:
+        """Bytes that it holds."""
+        return self._held + len(self._last)
 
     def add(self, lines: bytes) -> None:
         """Add complete lines."""

@@ -40,15 +40,20 @@ class Rerun:
     """A jam that is run through a recording, from what the humans played: `events` runs it."""
 
     def __init__(
-        self, session: Session, player: Player, load: Callable[[dict[str, Any]], Player]
+        self,
+        session: Session,
+        player: Player,
+        load: Callable[[dict[str, Any]], Player],
+        state: bytes | None = None,
     ) -> None:
-        """Prepare the jam with which the recording began.
+        """Prepare the jam with which the recording began, or one that was saved.
 
         player plays the model of that time; it is reset and seeded by `events`. load returns
-        the player for the model that a control names. Raises ValueError for controls of the
-        recording that are not allowed.
+        the player for the model that a control names. state is a saved jam, that the events of
+        the session follow. Raises ValueError for controls of the recording that are not
+        allowed, and for a state that is none.
         """
-        self._session, self._load = session, load
+        self._session, self._load, self._is_saved = session, load, state is not None
         self._made: list[SessionEvent] = []
         self._count, self._most = 0, _MOST + _MOST_EACH * len(session.events)
         self._loaded: dict[str, Any] = {}
@@ -57,6 +62,9 @@ class Rerun:
             player, settings_of(session), self._take, modes=EARLIER_MODES if earlier else MODES,
             rules=session.header.rules,
         )  # fmt: skip
+        if state is not None:
+            self.jam.load(state)
+        self._last = self.jam.touched_at  # when each human touched last
 
     def _take(self, event: Event) -> None:
         self._count += 1
@@ -78,16 +86,14 @@ class Rerun:
         """
         session, jam, made = self._session, self.jam, self._made
         events = session.events
-        beats = _first_beats(events)
-        if beats:
-            events = events[1:]
-        jam.begin(session.header.seed, beats)
-        last: dict[str, float] = {}
+        if not self._is_saved:
+            beats = _first_beats(events)
+            if beats:
+                events = events[1:]
+            jam.begin(session.header.seed, beats)
         for event in events:
-            if isinstance(event, TouchEvent):
-                self._feed(event, last)
-            elif isinstance(event, SetEvent):
-                self._control(event)
+            if not isinstance(event, EndEvent):
+                self.play(event)
             elif ends:
                 if event.reason == CLOSED:
                     jam.advance(event.t)
@@ -98,6 +104,13 @@ class Rerun:
         if not (session.events and isinstance(session.events[-1], EndEvent)):
             jam.advance(session.duration)
         yield from self.take_made()
+
+    def play(self, event: TouchEvent | SetEvent) -> None:
+        """Play the next touch or control, if it is no touch of the machine's."""
+        if isinstance(event, TouchEvent):
+            self._feed(event, self._last)
+        else:
+            self._control(event)
 
     def take_made(self) -> list[SessionEvent]:
         """Return the events since those that were yielded."""
@@ -118,7 +131,7 @@ class Rerun:
             last[touch.who] = event.t
         self.jam.finger(
             event.t, touch.who, touch.id, touch.phase, touch.x, touch.y,
-            own_dt=own_dt, pressure=touch.pressure,
+            own_dt=own_dt, pressure=touch.pressure, knobs=touch.knobs,
         )  # fmt: skip
 
     def _control(self, event: SetEvent) -> None:

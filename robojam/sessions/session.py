@@ -23,10 +23,12 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from robojam.controls import MAX_SEED, check_recorded
-from robojam.touch import FINGER_IDS, Phase, Touch, is_machine, is_player
+from robojam.touch import FINGER_IDS, MAX_KNOBS, Phase, Touch, is_machine, is_player
 
 #: Version of the format, the first field of every file.
 VERSION = 1
+#: Version of a recording of knobs, which earlier readers refuse as a newer one.
+KNOBS_VERSION: Final = 2
 #: Part of the error message for a file of a later version.
 NEWER = "was made by a newer robojam"
 FOREIGN = "is not a robojam session"
@@ -52,7 +54,7 @@ _BEGINNING = b'{"t":'
 _SECONDS = f"a number of seconds from 0 to {MAX_SECONDS:,.0f}"
 #: Allowed values of each field, as error messages state them.
 _ALLOWED = {
-    "robojam": "the whole number 1",
+    "robojam": "the whole number 1, or 2 for a jam of knobs",
     "started": "a date and time as in 2026-11-20T10:30:00+00:00",
     "model": "the model's file and sha256",
     "device": "text",
@@ -70,6 +72,7 @@ _ALLOWED = {
     "y": "a number from 0 to 1",
     "dt": _SECONDS,
     "pressure": "a number from 0 to 1",
+    "knobs": f"1 to {MAX_KNOBS} numbers from 0 to 1",
     "set": "control names with their values",
     "end": "text",
     "late_ms": "percentiles by name, in milliseconds",
@@ -150,7 +153,7 @@ SessionEvent = TouchEvent | SetEvent | EndEvent
 class _TouchLine(msgspec.Struct, gc=False, omit_defaults=True):
     """A touch as it is written; the order of the fields is the order in the file.
 
-    pressure is written only where it was measured.
+    pressure is written only where it was measured, knobs only where it is an event of knobs.
     """
 
     t: float
@@ -161,6 +164,7 @@ class _TouchLine(msgspec.Struct, gc=False, omit_defaults=True):
     y: float
     dt: float
     pressure: float | None = None
+    knobs: tuple[float, ...] = ()
 
 
 _Line = _TouchLine | SetEvent | EndEvent
@@ -185,7 +189,8 @@ def encode_header(header: Header) -> bytes:
             del fields[name]
     if header.rules == 1:
         del fields["rules"]
-    return _encode({"robojam": VERSION, **fields})
+    version = KNOBS_VERSION if header.options.get("knobs") else VERSION
+    return _encode({"robojam": version, **fields})
 
 
 def encode(event: SessionEvent) -> bytes:
@@ -199,10 +204,11 @@ def encode(event: SessionEvent) -> bytes:
         touch = event.touch
         x, y, dt = float(touch.x), float(touch.y), float(touch.dt)
         pressure = None if touch.pressure is None else float(touch.pressure)
-        check_touch(x, y, dt, touch.who, pressure)
+        knobs = tuple(map(float, touch.knobs))
+        check_touch(x, y, dt, touch.who, pressure, knobs)
         finger = check_finger(int(touch.id))  # a numpy integer is no int to msgspec
         phase = Phase(touch.phase)
-        return _encode(_TouchLine(t, touch.who, phase, finger, x, y, dt, pressure))
+        return _encode(_TouchLine(t, touch.who, phase, finger, x, y, dt, pressure, knobs))
     check_finite(event.values if isinstance(event, SetEvent) else event.late_ms)
     return _encode(msgspec.structs.replace(event, t=t))
 
@@ -254,6 +260,12 @@ class Session:
     def started(self) -> datetime:
         """The instant of t = 0, with its time zone."""
         return parse_time(self.header.started)
+
+    @property
+    def knobs(self) -> int:
+        """Number of knobs of its rig; 0 where fingers played."""
+        knobs = self.header.options.get("knobs", 0)
+        return knobs if isinstance(knobs, int) and 0 < knobs <= MAX_KNOBS else 0
 
     @property
     def duration(self) -> float:
@@ -326,7 +338,7 @@ def read(path: Path, *, strict: bool = False) -> Session:
     for a file that cannot be read, for a header that is wrong, and for a second header; with
     strict also for the first damaged line.
     """
-    return parse(_bytes(path), path, strict=strict)
+    return parse(read_bytes(path), path, strict=strict)
 
 
 def parse(data: bytes, path: Path | None = None, *, strict: bool = False) -> Session:
@@ -337,19 +349,28 @@ def parse(data: bytes, path: Path | None = None, *, strict: bool = False) -> Ses
     return Session(header, events, path, warnings, lines.damaged, torn)
 
 
+def parse_event(line: bytes) -> TouchEvent | SetEvent:
+    """Return a touch or a control of a line. Raises ValueError for one that is damaged."""
+    event = _event(_line(line))
+    if isinstance(event, EndEvent):
+        raise ValueError("it is an end")
+    return event
+
+
 def summarise(path: Path, *, strict: bool = False) -> Summary:
     """Read a session's summary, as `read` does. Raises SessionError."""
-    header, lines = _read(_bytes(path), path, strict=strict)
+    header, lines = _read(read_bytes(path), path, strict=strict)
     return _summary(header, lines.kept, len(lines.damaged))
 
 
 def complete_lines(path: Path) -> frozenset[bytes]:
     """Return the lines of events in a file that are not torn. Raises SessionError."""
-    lines = _bytes(path).split(b"\n")[:-1]
+    lines = read_bytes(path).split(b"\n")[:-1]
     return frozenset(line for line in lines if line.startswith(_BEGINNING))
 
 
-def _bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a session file. Raises SessionError."""
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):  # it may never end
             raise SessionError(path, None, "is no regular file")
@@ -491,7 +512,7 @@ def _line(data: bytes) -> _Line:
         else:
             raise
     else:
-        check_touch(line.x, line.y, line.dt, line.who, line.pressure)
+        check_touch(line.x, line.y, line.dt, line.who, line.pressure, line.knobs)
         check_finger(line.id)
     check_seconds("t", line.t)
     return line
@@ -500,7 +521,8 @@ def _line(data: bytes) -> _Line:
 def _event(line: _Line) -> SessionEvent:
     if not isinstance(line, _TouchLine):
         return line
-    touch = Touch(line.x, line.y, line.dt, line.phase, line.id, line.who, line.pressure)
+    place, who = (line.x, line.y), line.who
+    touch = Touch(*place, line.dt, line.phase, line.id, who, line.pressure, line.knobs)
     return TouchEvent(line.t, touch)
 
 
@@ -512,9 +534,9 @@ def _header(line: bytes, path: Path | None) -> Header:
         if not isinstance(value, dict) or "robojam" not in value:
             raise ValueError(f'{FOREIGN}: its first line has no "robojam"')
         version = value["robojam"]
-        if type(version) is int and version > VERSION:
+        if type(version) is int and version > KNOBS_VERSION:
             raise ValueError(f"{NEWER} (format {version}): update robojam")
-        if type(version) is not int or version != VERSION:
+        if type(version) is not int or version < VERSION:
             raise ValueError(not_allowed("robojam", version))
         header = _without_folders(_HEADERS.decode(line))
         encode_header(header)  # what cannot be written again is refused now
@@ -547,7 +569,14 @@ def file_name(path: str) -> str:
 # -- rules for the fields, and errors that say which was broken -------------------------------
 
 
-def check_touch(x: float, y: float, dt: float, who: str, pressure: float | None) -> None:
+def check_touch(
+    x: float,
+    y: float,
+    dt: float,
+    who: str,
+    pressure: float | None,
+    knobs: tuple[float, ...] = (),
+) -> None:
     """Raise ValueError for a touch that a session may not hold."""
     if not 0.0 <= x <= 1.0:  # false for NaN too
         raise ValueError(not_allowed("x", x))
@@ -558,6 +587,8 @@ def check_touch(x: float, y: float, dt: float, who: str, pressure: float | None)
         raise ValueError(not_allowed("who", who))
     if pressure is not None and not 0.0 <= pressure <= 1.0:
         raise ValueError(not_allowed("pressure", pressure))
+    if knobs and not (len(knobs) <= MAX_KNOBS and all(0.0 <= v <= 1.0 for v in knobs)):
+        raise ValueError(not_allowed("knobs", knobs))
 
 
 def check_finger(finger: int) -> int:

@@ -6,6 +6,7 @@ what it yields is complete all the same: every stroke is a down, moves and an up
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
@@ -13,8 +14,9 @@ from msgspec.structs import replace
 from robojam.sessions.session import EndEvent, Session, SessionEvent, TouchEvent
 from robojam.touch import Phase, Touch, is_machine
 
-#: One touch of a corpus: x, y, dt in seconds, and 1.0 for a move, 0.0 for a down.
-Row = tuple[float, float, float, float]
+#: One touch of a corpus: x, y, dt in seconds, 1.0 for a move and 0.0 for a down, and the
+#: pressure, NaN where it is not known. An event of knobs: the values of all of them, and dt.
+Row = tuple[float, ...]
 
 
 class RecordedFingers:
@@ -64,7 +66,8 @@ class RecordedFingers:
 def _lifted(event: TouchEvent, t: float) -> TouchEvent:
     """Return the up, at t, of the finger whose last touch an event is."""
     touch = event.touch
-    return TouchEvent(t, Touch(touch.x, touch.y, t - event.t, Phase.UP, touch.id, touch.who))
+    up = replace(touch, dt=t - event.t, phase=Phase.UP, pressure=None)
+    return TouchEvent(t, up)
 
 
 def walk(session: Session) -> Iterator[SessionEvent]:
@@ -101,8 +104,14 @@ def strokes(session: Session) -> list[list[TouchEvent]]:
 
 def touch_row(event: TouchEvent) -> Row:
     """Return a touch as it was recorded, as a row of a corpus."""
-    touch = event.touch
-    return touch.x, touch.y, touch.dt, float(touch.phase is Phase.MOVE)
+    return _row(event.touch, event.touch.dt, moving=event.touch.phase is Phase.MOVE)
+
+
+def _row(touch: Touch, dt: float, *, moving: bool) -> Row:
+    if touch.knobs:
+        return *touch.knobs, dt
+    pressure = math.nan if touch.pressure is None else touch.pressure
+    return touch.x, touch.y, dt, float(moving), pressure
 
 
 def model_stream(recorded: Iterable[TouchEvent]) -> list[Row]:
@@ -130,6 +139,6 @@ def model_stream(recorded: Iterable[TouchEvent]) -> list[Row]:
         same = place.get(touch.who) == len(stream)
         dt = 0.0 if not stream else touch.dt if same else event.t - before
         moving = finger == followed and touch.phase is Phase.MOVE
-        stream.append((touch.x, touch.y, dt, float(moving)))
+        stream.append(_row(touch, dt, moving=moving))
         followed, before, place[touch.who] = finger, event.t, len(stream)
     return stream

@@ -99,3 +99,6 @@ class SdlDevice:
     def close(self) -> None:
         """Stop and close the device."""
         _quit(self._sdl)
+        # It forgets its number, too: else pygame would close it again when it is collected, and
+        # with it the next device, which has the same number, while the interpreter is held.
+        self._device.close()

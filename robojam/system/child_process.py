@@ -1,7 +1,7 @@
 """Child processes that end with their parent, and the signals that end a program.
 
 The parent starts a module of robojam as a `ChildProcess`. The child's standard input is a
-pipe from the parent: a lifeline. It carries one line at most and ends when the parent closes
+pipe from the parent: a lifeline. It may carry lines, and ends when the parent closes
 it, exits or is killed, so that no child outlives its parent. The child notices the end with
 `wait_for_stdin_end` or `on_stdin_end`.
 """
@@ -70,10 +70,14 @@ class ChildProcess:
         self.stdout = self._process.stdout
         self.pid = self._process.pid
         if first_line:
-            assert self._process.stdin is not None
-            with suppress(BrokenPipeError):  # it has ended already: `poll` says so
-                self._process.stdin.write(first_line + b"\n")
-                self._process.stdin.flush()
+            self.write_line(first_line)
+
+    def write_line(self, line: bytes) -> None:
+        """Write a line to the child's standard input; wait where that is full."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError, ValueError):  # it has ended already: `poll` says so
+            self._process.stdin.write(line + b"\n")
+            self._process.stdin.flush()
 
     def poll(self) -> int | None:
         """Return the exit status, or None while the process runs."""
@@ -134,6 +138,21 @@ def wait_for_stdin_end() -> None:
     with suppress(OSError):
         while os.read(0, 1024):
             pass
+
+
+def on_stdin_lines(callback: Callable[[bytes], object], on_end: Callable[[], object]) -> None:
+    """Call back with each line of standard input, and at its end, on a thread of its own."""
+
+    def read() -> None:
+        waiting = b""
+        with suppress(OSError):
+            while data := os.read(0, 1 << 16):
+                *lines, waiting = (waiting + data).split(b"\n")
+                for line in lines:
+                    callback(line)
+        on_end()
+
+    threading.Thread(target=read, name="stdin", daemon=True).start()
 
 
 def on_stdin_end(callback: Callable[[], object]) -> None:

@@ -19,6 +19,8 @@ EXTRAS: Final = {
     "h5py": "keras",
     "jack": "jack",
     "matplotlib": "posters",
+    "ray": "cluster",
+    "serial": "serial",
     "sklearn": "report",
     "tensorboardX": "report",
     "torch": "train",

@@ -9,8 +9,9 @@ from typing import Final
 #: The letters: MIDI bytes of a port, either way; MIDI bytes of knobs, which nothing takes back
 #: at the end; a port was opened (its full name); a port
 #: is gone; an error (its text); how many MIDI systems run; the process is alive, or begins
-#: now (its token); a clock: its report, or what it is to do, as JSON.
-MESSAGE, KNOBS, OPENED, GONE, ERROR, SYSTEMS, ALIVE, CLOCK = tuple("mkogeshc")
+#: now (its token); a clock: its report, or what it is to do, as JSON; what came was dropped
+#: (the reason).
+MESSAGE, KNOBS, OPENED, GONE, ERROR, SYSTEMS, ALIVE, CLOCK, DROPPED = tuple("mkogeshcd")
 #: The number of the first output.
 OUTPUTS: Final = 128
 #: The number in datagrams that are about no port.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from robojam.corpus.corpus import Corpus, Integers
 from robojam.model import lattice
-from robojam.model.event import EventSpec
+from robojam.model.event import EventSpec, Factor
 
 Floats = NDArray[np.float32]
 
@@ -93,9 +94,12 @@ def group_batches(
 
 
 def mirror_randomly(event: EventSpec, values: Floats, rng: np.random.Generator) -> Floats:
-    """Replace each sequence (B, T, C), in place, by one of its surface's 8 mirror images."""
+    """Replace each sequence (B, T, C), in place, by one of its surface's 8 mirror images.
+
+    Two knobs are no surface: they stay.
+    """
     places = (f for f in event.factors if f.kind in ("position", "offset") and f.dims == 2)
-    place = next(places, None)
+    place = next((f for f in places if not f.follows), None)
     if place is None:
         return values
     horizontal, vertical = place.columns
@@ -108,6 +112,14 @@ def mirror_randomly(event: EventSpec, values: Floats, rng: np.random.Generator) 
     return values
 
 
+def performed_places(corpus: Corpus, position: Factor) -> Iterator[NDArray[Any]]:
+    """Yield the places of each performance, as robojam.model.lattice takes them."""
+    columns = list(position.columns)
+    for performance in corpus.performances():
+        places = performance[:, columns]
+        yield lattice.places_of_knobs(places) if position.follows else places
+
+
 class WindowSampler:
     """Sampler of batches from a clean corpus, for a model of an event."""
 
@@ -117,8 +129,8 @@ class WindowSampler:
         #: The lattice of each performance's screen, (P,); 0 where none is known.
         self._lattices = np.zeros(len(corpus.lengths), np.int64)
         if position is not None and position.lattices:
-            columns, known = list(position.columns), [n for n, _ in position.lattices]
-            places = (performance[:, columns] for performance in corpus.performances())
+            known = [n for n, _ in position.lattices]
+            places = performed_places(corpus, position)
             self._lattices = lattice.detect(places, known)
         self._ends = corpus.offsets[1:]
 

@@ -63,7 +63,8 @@ class WorkerGroup:
             from torch.nn.parallel import DistributedDataParallel
 
             if self._parallel is None or self._parallel.module is not module:
-                self._parallel = DistributedDataParallel(module)
+                # A batch may leave some out: with a context its first state has no gradient.
+                self._parallel = DistributedDataParallel(module, find_unused_parameters=True)
             module = self._parallel
         output: Tensor = module(*inputs)
         return output

@@ -19,13 +19,14 @@ import numpy as np
 import torch
 from msgspec import structs
 
-from robojam.corpus.corpus import TOUCH, Corpus
+from robojam.corpus.corpus import Corpus
 from robojam.evaluation.likelihood import score
 from robojam.model import lattice
-from robojam.model.event import EventSpec
+from robojam.model.event import PRESSED, TOUCH, EventSpec
 from robojam.model.file import ModelFile
 from robojam.model.mdrnn import EventModel
 from robojam.player.generate import generate
+from robojam.training.batches import performed_places
 from robojam.training.trainer import TrainingSettings
 
 #: Most nats per touch by which the tuned model may predict the first model's takes worse.
@@ -61,8 +62,7 @@ def add_lattices(start: EventModel, corpus: Corpus) -> EventSpec:
     position = start.event.position
     if position is None or corpus.columns != start.event.columns:
         return start.event
-    columns = list(position.columns)
-    places = (performance[:, columns] for performance in corpus.performances())
+    places = performed_places(corpus, position)
     shares = lattice.shares(places, position.noise, rare=1)
     if not shares:
         return start.event
@@ -74,14 +74,15 @@ def add_lattices(start: EventModel, corpus: Corpus) -> EventSpec:
 
 def generate_memory(file: ModelFile, *, seed: int) -> Corpus | None:
     """Return takes that a model of touches generates by itself; None for other models."""
-    if file.event.columns != TOUCH:
+    columns = file.event.columns
+    if columns not in (TOUCH, PRESSED):
         return None
-    openings = [np.empty((0, len(TOUCH)))] * _TAKES
+    openings = [np.empty((0, len(columns)))] * _TAKES
     plain: dict[str, Any] = {"temperature": 1.0, "spread": 1.0, "follow": 0.0, "memory": 0.0}
     takes = generate(file, openings, seconds=_TAKE_SECONDS, seed=seed, **plain)
     takes = [take for take in takes if len(take) >= 2]
     lengths = np.array([len(take) for take in takes], np.int64)
-    return Corpus(np.concatenate(takes), lengths, TOUCH, "what it played")
+    return Corpus(np.concatenate(takes), lengths, columns, "what it played")
 
 
 def limit_forgetting(

@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,13 +25,28 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from robojam import __version__
-from robojam.corpus.corpus import STROKE, TOUCH, Corpus
+from robojam.corpus.corpus import STROKE, Corpus, describe_columns
 from robojam.evaluation.likelihood import score
 from robojam.model import lattice
-from robojam.model.event import EventSpec, stroke_event, touch_event
+from robojam.model.event import (
+    PRESSED,
+    TOUCH,
+    EventSpec,
+    count_knobs,
+    knob_event,
+    stroke_event,
+    touch_event,
+)
 from robojam.model.file import ModelDescription
 from robojam.model.mdrnn import EventModel, save
-from robojam.training.batches import Batch, Chunk, WindowSampler, cut_windows, group_batches
+from robojam.training.batches import (
+    Batch,
+    Chunk,
+    WindowSampler,
+    cut_windows,
+    group_batches,
+    performed_places,
+)
 from robojam.training.distributed import WorkerGroup, is_out_of_memory
 
 Result = TypeVar("Result")
@@ -58,10 +74,11 @@ class TrainingSettings:
     upright: float = 0.08  # but for this last share of the run, whose best weights are saved
     lattices: bool = True  # whether the model knows the lattices of the corpus's screens
     summary: bool = False  # whether a new model of touches is given means of what was played
+    fewer: bool = False  # whether rigs of fewer knobs may play a new model of knobs
     score_every: int = 2  # passes from one scoring of the held-out data to the next
     patience: int = 10  # scorings without a better one that end the run; 0: never
     minutes: float = 0.0  # time that ends the run, and the schedule with it; 0: no limit
-    bfloat16: bool = True  # whether the recurrent layers compute in bfloat16
+    bfloat16: bool = True  # whether the recurrent layers compute in bfloat16, where they can
     seed: int = 0
     device: str = "cpu"
 
@@ -117,19 +134,44 @@ def event_of(corpus: Corpus, settings: TrainingSettings) -> EventSpec:
     components, hidden = settings.components, settings.hidden
     if corpus.columns == STROKE:
         return stroke_event(components=components, hidden=hidden)
-    if corpus.columns != TOUCH:
+    knobs = count_knobs(corpus.columns)
+    if settings.fewer and knobs < 2:
+        raise ValueError(f"{corpus.name}: only a model of knobs can be for fewer of them")
+    if not knobs and corpus.columns not in (TOUCH, PRESSED):
         names = ", ".join(corpus.columns)
-        raise ValueError(f"{corpus.name} holds ({names}), not touches or strokes")
-    event = touch_event(components=components, hidden=hidden)
-    if settings.summary:
+        raise ValueError(f"{corpus.name} holds ({names}), not touches, strokes or knobs")
+    if knobs:
+        event = knob_event(knobs, components=components, hidden=hidden, fewer=settings.fewer)
+    else:
+        pressure = corpus.columns == PRESSED
+        event = touch_event(components=components, hidden=hidden, pressure=pressure)
+    if settings.summary and not knobs:
         event = structs.replace(event, move_means=MOVE_MEANS, landing_means=LANDING_MEANS)
     position = event.position
     if not settings.lattices or position is None:
         return event
-    places = (touches[:, list(position.columns)] for touches in corpus.performances())
+    places = performed_places(corpus, position)
     on = structs.replace(position, lattices=lattice.shares(places, position.noise))
     factors = (on if factor is position else factor for factor in event.factors)
     return structs.replace(event, factors=tuple(factors))
+
+
+@cache
+def has_bfloat16(device: str) -> bool:
+    """Return whether recurrent layers compute in bfloat16 on a device.
+
+    A processor without AVX-512 may refuse it: oneDNN has no such LSTM there. So it is tried.
+    """
+    kind = torch.device(device).type
+    with torch.random.fork_rng():  # whose weights use up no random numbers
+        layer = nn.LSTM(8, 8, batch_first=True, device=device)
+    try:
+        with torch.autocast(kind, torch.bfloat16):
+            values, _ = layer(torch.zeros(2, 2, 8, device=device))
+        values.float().sum().backward()
+    except RuntimeError:
+        return False
+    return True
 
 
 class BatchLikelihood(nn.Module):
@@ -194,7 +236,8 @@ class Trainer:
             if not (data.lengths >= 2).any():
                 raise ValueError(f"{data.name} has no performance of two events or more")
         if held_out.columns != corpus.columns:
-            raise ValueError(f"{corpus.name} and {held_out.name} are of different kinds")
+            one, other = map(describe_columns, (corpus.columns, held_out.columns))
+            raise ValueError(f"{corpus.name} holds {one}, and {held_out.name} {other}")
         torch.manual_seed(settings.seed)
         self.rng = np.random.default_rng(settings.seed)
         self.settings, self.corpus, self.held_out = settings, corpus, held_out
@@ -207,7 +250,8 @@ class Trainer:
         self.starts_from_model = start is not None
         self.workers = WorkerGroup()
         self.model.to(settings.device)
-        self.likelihood = BatchLikelihood(self.model, bfloat16=settings.bfloat16)
+        bfloat16 = settings.bfloat16 and has_bfloat16(settings.device)
+        self.likelihood = BatchLikelihood(self.model, bfloat16=bfloat16)
         self.sampler = WindowSampler(corpus, self.model.event)
         self.averaged = copy.deepcopy(self.model).eval()
         weights, fused = self.model.parameters(), settings.device in ("cpu", "cuda")

@@ -14,7 +14,7 @@ from aiohttp import web
 from robojam import __version__
 from robojam.config.addresses import is_loopback
 from robojam.limits import HostLimiter
-from robojam.web import limits
+from robojam.web import limits, metrics
 from robojam.web.api import Api, fault
 from robojam.web.connections import Connections, Handler, handler_of, listen
 
@@ -99,6 +99,9 @@ class ApiServer:
             return fault(429, "this host asks too often: try again", **{"Retry-After": "1"})
         if request.path == "/v1/health" and request.method in ("GET", "HEAD"):
             return health(self._api, seconds=round(time.monotonic() - self._began))
+        if request.path == "/metrics" and request.method in ("GET", "HEAD"):
+            text = metrics.prometheus(self._api.report())
+            return web.Response(body=text, headers={"Content-Type": metrics.CONTENT_TYPE})
         if not self._api.answers(request.path):
             return fault(404, f"there is nothing at {request.path:.60}: see /v1/openapi.json")
         return await answer_api(self._api, request, handler, self._token)

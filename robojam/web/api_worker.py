@@ -18,7 +18,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -27,8 +27,9 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from robojam.model.file import ModelFileError, read
-from robojam.player.batch_generator import BatchGenerator, Take
+from robojam.model.event import TOUCH
+from robojam.model.file import ModelFile, ModelFileError, read
+from robojam.player.batch_generator import BatchGenerator, Take, fitting_call
 from robojam.player.generate import TakePlanner
 from robojam.player.player import ModelPlayer
 from robojam.system.child_process import read_first_line
@@ -49,11 +50,10 @@ def model_name(path: Path) -> str:
 class _Voice:
     """A model, with the batch of its takes and its planner."""
 
-    def __init__(self, path: Path, rows: int) -> None:
-        file = read(path)
+    def __init__(self, file: ModelFile, rows: int) -> None:
         player = ModelPlayer(file)
         self.info = ModelInfo(
-            name=model_name(path),
+            name=model_name(file.path),
             sha256=file.sha256,
             temperature=file.description.temperature,
             spread=file.description.spread,
@@ -70,11 +70,11 @@ class _Voice:
 class Worker:
     """Takes that are played, by the ids of their requests."""
 
-    def __init__(self, paths: list[Path], rows: int) -> None:
-        """Load models. Raises ModelFileError."""
+    def __init__(self, files: Iterable[ModelFile], rows: int) -> None:
+        """Prepare models. Raises ModelFileError."""
         self._voices = {}
-        for path in paths:
-            voice = _Voice(path, rows)
+        for file in files:
+            voice = _Voice(file, rows)
             self._voices[voice.info.name] = voice
         self._takes: dict[int, tuple[Take, Wanted]] = {}
         self._ids: dict[int, int] = {}  # of takes, by id()
@@ -102,6 +102,7 @@ class Worker:
                 call = np.array(wanted.call, np.float64).reshape(-1, 4)
         except InvalidError as error:
             return ["invalid", number, str(error)]
+        call = fitting_call(call, voice.batch.network)
         take = Take(
             call=call, seconds=wanted.seconds, seed=wanted.seed, number=wanted.number,
             temperature=wanted.temperature, spread=wanted.spread, silence=wanted.silence,
@@ -142,9 +143,10 @@ class Worker:
         take, wanted = self._takes.pop(number)
         if take.overflowed:
             return ["lost", number, f"the numbers of the model {wanted.model} overflow"]
+        touches = [touch[: len(TOUCH)] for touch in take.touches]
         if isinstance(wanted.call, str):
-            return ["done", number, microjam.write_answer(take.touches).encode()]
-        return ["done", number, encode_touches(take.touches)]
+            return ["done", number, microjam.write_answer(touches).encode()]
+        return ["done", number, encode_touches(touches)]
 
 
 def _read_frames(inbox: SimpleQueue[Any]) -> None:
@@ -207,7 +209,7 @@ def main() -> int:
     if given["quiet"]:
         lower_priority()
     try:
-        worker = Worker([Path(path) for path in given["models"]], given["rows"])
+        worker = Worker(map(read, given["models"]), given["rows"])
     except ModelFileError as error:
         _write(["failed", str(error)])
         return 1

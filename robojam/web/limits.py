@@ -36,6 +36,9 @@ MAX_WAITING: Final = 4096
 #: Programs that listen by OSCQuery: in all, and of one host; their commands: a second, at once.
 MAX_LISTENERS, MAX_LISTENERS_OF_A_HOST = 32, 8
 COMMANDS: Final = (50, 500)
+#: Sockets for MIDI: in all, and of one host; bytes of a text.
+MAX_MIDI_SOCKETS, MAX_MIDI_OF_A_HOST = 16, 8
+MAX_MIDI_TEXT: Final = 128
 #: Hosts of players who were removed, and the seconds until they may come again.
 MAX_REMOVED, REMOVED_FOR = 256, 600.0
 

@@ -92,4 +92,4 @@ def write_answer(rows: list[list[float]]) -> str:
     touches = np.array(rows, np.float64).reshape(-1, 4).round(6)
     touches[:1, 3] = 0.0
     times = touches[:, 2].cumsum().round(6).tolist()
-    return tables.microjam_table(times, touches.tolist(), pressure=_SIZE)
+    return tables.microjam_table(times, touches.tolist(), [_SIZE] * len(touches))

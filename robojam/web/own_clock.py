@@ -9,7 +9,7 @@ from typing import Final
 
 #: Longest time by which a touch may have been held back, in seconds.
 MAX_LAG: Final = 0.5
-#: Seconds of silence after which both clocks are aligned anew.
+#: Seconds of silence after which both clocks are aligned again.
 _ALIGN_AFTER: Final = 1.0
 
 

@@ -38,7 +38,7 @@ _ROLLED = tuple(float(age) for age in np.linspace(1.0, 2.0, 97))
 BEND_SECONDS, _BEND_STEPS = 0.2, 21
 #: Groups of harmonic partials: the highest of each.
 _BANDS = (2, 6, 99)
-#: Partials within so many cents of a harmonic are a string that is tuned so much off.
+#: Cents: partials that are no further from a harmonic are of a string that is out of tune.
 _DETUNED = 12.0
 
 

@@ -1,7 +1,9 @@
 """Port of the engine for pads in browsers, which a process of its own serves.
 
 No call waits for that process. It is watched: when it hangs or dies it is started again, at the
-same port and with the same token, so that the pages come back by themselves.
+same port and with the same token, so that the pages come back by themselves. Where many rooms
+have one door (robojam.app.rooms), its gateway is that process: not started here, it comes by
+itself.
 """
 
 from __future__ import annotations
@@ -42,6 +44,9 @@ log = logging.getLogger("robojam")
 
 #: Variable of the environment with the token, where a jam goes on after its engine died.
 TOKEN: Final = "ROBOJAM_WEB_TOKEN"
+#: Variable of the environment of an engine behind a gateway: PORT:SECRET:HOST, where that
+#: comes; HOST is an address of this machine.
+GATEWAY: Final = "ROBOJAM_GATEWAY"
 #: Seconds without a word after which the process is taken for hung: at first, and later; until
 #: its next start, and that it has to end.
 _START, _SILENCE, _RESTART_DELAY, _PATIENCE = 20.0, 5.0, 1.0, 2.0
@@ -57,13 +62,28 @@ class WebError(ValueError):
     """No pad can be served; the text says why, and what to do."""
 
 
-def check(host: str, port: int, certificate: str | None = None) -> None:
-    """Check that a pad can be served at an address ("": all).
+def check_installed(option: str) -> None:
+    """Raise WebError where what an option needs is not installed."""
+    if find_spec("aiohttp") is None:
+        raise WebError(missing_package(option, "aiohttp"))
+
+
+def gateway() -> tuple[Address, str] | None:
+    """Return where a gateway comes to this engine, and its secret, if it is behind one."""
+    if not (given := os.environ.get(GATEWAY)):
+        return None
+    port, secret, host = given.split(":", 2)
+    return (host, int(port)), secret
+
+
+def check(
+    host: str, port: int, certificate: str | None = None, *, option: str = "--web"
+) -> None:
+    """Check that something can be served at an address ("": all), for an option.
 
     certificate is where the one for https is, as `certificate.load` reads it. Raises WebError.
     """
-    if find_spec("aiohttp") is None:
-        raise WebError(missing_package("--web", "aiohttp"))
+    check_installed(option)
     if certificate is not None:
         _load(certificate)
     host = host or "0.0.0.0"
@@ -76,7 +96,7 @@ def check(host: str, port: int, certificate: str | None = None) -> None:
         where = format_address(host, port)
         raise WebError(
             f"nothing can be served at {where} ({error.strerror or error}): another program "
-            "has this port, or there is no such address here; --web PORT takes another port"
+            f"has this port, or there is no such address here; {option} PORT takes another port"
         ) from error
 
 
@@ -119,9 +139,10 @@ class WebPort:
         models: Sequence[Path],
         on_up: Callable[[str], None] = lambda _: None,
         patient: bool = False,
+        gateway: tuple[Address, str] | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """Serve pads at an address, whose host may be "": all. Raises WebError.
+        """Serve pads at an address, whose host may be "": all. Raises WebError and PortError.
 
         control: pads may control the jam. certificate is where the one is with which they are
         served by https. osc is where the engine listens. announce: OSCQuery is announced on
@@ -129,7 +150,8 @@ class WebPort:
         the player at a source, role_of its role, state whose turn it is, the values of the
         controls and the number of voices, model the name of the file that plays, which is in
         one of the folders `models`. on_up is called with a line for the terminal when the pad
-        can be opened. patient: a port in use is tried again and again.
+        can be opened. patient: a port in use is tried again and again. gateway is the address
+        of this machine at which one comes, and its secret: then nothing else is served.
         """
         self._wanted, self._control, self._osc = address, control, osc
         self._announce = announce
@@ -137,7 +159,8 @@ class WebPort:
         self._state, self._on_up = state, on_up
         self._model, self._models = model, [str(folder) for folder in models]
         self._clock = clock
-        if not patient or find_spec("aiohttp") is None:
+        self._by_gateway = gateway is not None
+        if gateway is None and (not patient or find_spec("aiohttp") is None):
             check(*address)
         self._certificate_path = certificate
         self._certificate: Certificate | None = None
@@ -145,7 +168,7 @@ class WebPort:
             self._certificate = _load(certificate)
         self._token = os.environ.get(TOKEN) or secrets.token_urlsafe(12)
         self._secret = ""
-        self._endpoint = Endpoint("127.0.0.1", 0)
+        self._endpoint = Endpoint(*(("127.0.0.1", 0) if gateway is None else gateway[0]))
         self._decode = msgspec.msgpack.Decoder().decode
         self._encode = msgspec.msgpack.Encoder().encode
         self._down: dict[str, set[int]] = {}  # by source
@@ -160,7 +183,10 @@ class WebPort:
         self._report: dict[str, Any] = {}
         self._host = address[0] or best_address()
         self.restarts = 0
-        self._start(clock())
+        if gateway is None:
+            self._start(clock())
+        else:
+            self._secret = gateway[1]
 
     # -- the process -----------------------------------------------------------------------
 
@@ -200,7 +226,11 @@ class WebPort:
 
     def _watch(self, now: float) -> None:
         """Start the process again when it is gone or hangs."""
-        if now >= self._restart_at:
+        if self._by_gateway:
+            if now > self._silent_at:
+                self._process_address, self._silent_at, self._died = None, math.inf, True
+                self._endpoint.send(b"", self._endpoint.address)  # so that `receive` is called
+        elif now >= self._restart_at:
             self.restarts += 1
             self._start(now)
         elif self._process is not None and (
@@ -268,6 +298,7 @@ class WebPort:
                 self._process_address = sender
                 self._silent_at = self._clock() + _SILENCE
                 self._state_at = 0.0
+                self._names.clear()
         return received
 
     def _read(self, item: list[Any], received: list[tuple[str, Input]]) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from typing import Any, cast
 import msgspec
 
 from robojam.ports import discovery
-from robojam.system.child_process import on_stdin_end, read_first_line
+from robojam.web import child_program
 from robojam.web.certificate import CertificateError, server_context
 from robojam.web.room import Item, Room
 
@@ -62,6 +61,7 @@ async def _serve(given: dict[str, Any], ended: asyncio.Event) -> int:
     from robojam.web.server import WebServer
     from robojam.web.workers import Workers
 
+    gc.freeze()  # later collections skip the objects that exist now
     loop = asyncio.get_running_loop()
     _, link = await loop.create_datagram_endpoint(
         lambda: Link(given["secret"]), remote_addr=("127.0.0.1", given["engine"])
@@ -71,7 +71,7 @@ async def _serve(given: dict[str, Any], ended: asyncio.Event) -> int:
 
     def report() -> None:
         link.send([["s", {
-            "port": port, "token": server.token, "connections": len(room),
+            "port": port, "token": server.pads.token, "connections": len(room),
             "players": room.players, "locked": room.locked,
             "listeners": server.listeners,
         }]])  # fmt: skip
@@ -115,17 +115,7 @@ async def _serve(given: dict[str, Any], ended: asyncio.Event) -> int:
 
 def main() -> int:
     """Serve until standard input ends."""
-    given = json.loads(read_first_line() or b"null")
-    if given is None:
-        return 0
-
-    async def run() -> int:
-        loop, ended = asyncio.get_running_loop(), asyncio.Event()
-        on_stdin_end(lambda: loop.call_soon_threadsafe(ended.set))
-        gc.freeze()  # later collections skip the objects that exist now
-        return await _serve(given, ended)
-
-    return asyncio.run(run())
+    return child_program.run(_serve)
 
 
 if __name__ == "__main__":

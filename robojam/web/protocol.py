@@ -13,7 +13,7 @@ import msgspec
 
 from robojam.touch import Phase
 from robojam.web.limits import MAX_EVENTS, MAX_NAME, MAX_VALUE
-from robojam.wire.native import ArgumentError, parse_integer, parse_number, parse_place
+from robojam.wire.native import ArgumentError, parse_integer, parse_place, parse_pressure
 
 VERSION: Final = 1
 
@@ -175,10 +175,10 @@ def _touch(event: Any) -> tuple[Phase, int, float, float, float | None]:
             return phase, number, 0.0, 0.0, None
         if len(place) < 2:
             raise ArgumentError("wrong arguments")
-        x, y, clipped = parse_place(place[0], place[1])
+        x, y, clipped, _ = parse_place(place[0], place[1])
         pressure = None
         if len(place) > 2 and place[2] is not None:
-            pressure = min(max(parse_number(place[2]), 0.0), 1.0)
+            pressure = parse_pressure(place[2])
     except OverflowError as error:  # a whole number that no float holds
         raise ArgumentError("out of range") from error
     if clipped and not (-1.0 <= float(place[0]) <= 2.0 and -1.0 <= float(place[1]) <= 2.0):

@@ -100,9 +100,15 @@ class Room:
     """Everybody who is there, by the ids of their connections."""
 
     def __init__(
-        self, send: Callable[[list[Item]], None], *, control: bool, clock: Callable[[], float]
+        self,
+        send: Callable[[list[Item]], None],
+        *,
+        control: bool,
+        clock: Callable[[], float],
+        places: int = limits.MAX_SOCKETS,
     ) -> None:
-        """Start with nobody; control: pads may control the jam."""
+        """Start with nobody; control: pads may control the jam. places: for who may play."""
+        self._places = places
         self._send, self._control, self._clock = send, control, clock
         self.visitors: dict[str, Visitor] = {}
         self.state: dict[str, Any] = {}
@@ -133,10 +139,20 @@ class Room:
         """Number of those who have played."""
         return sum(each.has_played for each in self.visitors.values())
 
+    @property
+    def people(self) -> int:
+        """Number of those who do not only watch."""
+        return sum(not each.view for each in self.visitors.values())
+
+    @property
+    def free(self) -> int:
+        """Number of free places."""
+        return max(0, self._places - self.people)
+
     # -- who comes and goes ----------------------------------------------------------------
 
-    def refusal(self, host: str, now: float) -> str:
-        """Return why a host cannot come in, or ""."""
+    def refusal(self, host: str, now: float, hello: Hello | None = None) -> str:
+        """Return why a host cannot come in, or ""; hello: what it has said, if it has."""
         self._removed.expire(now)
         if is_loopback(host):
             of_host = sum(each.host == host for each in self.visitors.values())
@@ -150,6 +166,9 @@ class Room:
         if of_host >= limits.MAX_OF_A_HOST:
             return f"{limits.MAX_OF_A_HOST} pages of this device are open"
         if len(self.visitors) >= limits.MAX_SOCKETS:
+            return "the room is full"
+        plays = hello is not None and not hello.view and self.present(hello.key) is None
+        if plays and self.free <= 0:
             return "the room is full"
         return ""
 

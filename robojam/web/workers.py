@@ -12,10 +12,9 @@ import asyncio
 import itertools
 import json
 import logging
-import math
 import os
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,9 +26,10 @@ import msgspec
 from robojam.system.child_process import python_command
 from robojam.system.shell import printable
 from robojam.web import limits
-from robojam.web.answerer import BusyError, LostError
+from robojam.web.answerer import LostError
 from robojam.web.api_types import InvalidError, ModelInfo, Wanted
 from robojam.web.frames import HEADER, frame
+from robojam.web.places import Places
 
 log = logging.getLogger("robojam")
 
@@ -41,8 +41,6 @@ _ONE_THREAD: Final = {f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP",
 _SILENCE, _RESTART, _MAX_RESTART, _PATIENCE = 60.0, 1.0, 30.0, 2.0
 #: Workers that may die of a take before it is given up.
 _ATTEMPTS: Final = 2
-#: Takes that have ended by which the rate is measured, and the longest time to wait (s).
-_RECENT, _MAX_RETRY = 64, 30.0
 
 
 @dataclass(slots=True, eq=False)
@@ -63,7 +61,6 @@ class _Job:
 class _Request:
     """Takes of one request; those that wait, and how many are played."""
 
-    owner: str
     waiting: deque[_Job] = field(default_factory=deque)
     running: int = 0
 
@@ -111,12 +108,11 @@ class Workers:
         self._workers = [_Worker() for _ in range(processes)]
         self._keepers: list[asyncio.Task[None]] = []
         self._requests: list[_Request] = []
-        self._owned = Counter[str]()
+        self._places = Places()
         self._numbers = itertools.count(1)
         self._models: list[ModelInfo] = []
         self._ready = asyncio.Event()
         self._problem = ""
-        self._ended = deque[float](maxlen=_RECENT)
         self._steps = self._stepped_rows = 0
         self._restarts = 0
 
@@ -140,39 +136,16 @@ class Workers:
     async def answer(self, wanted: Sequence[Wanted], *, owner: str) -> list[bytes]:
         """See robojam.web.answerer.Answerer."""
         self.start()
-        self._check_room(len(wanted), owner)
-        loop, request = asyncio.get_running_loop(), _Request(owner)
-        jobs = [_Job(each, request, loop.create_future()) for each in wanted]
-        request.waiting.extend(jobs)
-        self._requests.append(request)
-        self._owned[owner] += len(jobs)
-        self._dispatch()
-        try:
-            return await asyncio.gather(*(job.result for job in jobs))
-        finally:
-            self._owned[owner] -= len(jobs)
-            if not self._owned[owner]:
-                del self._owned[owner]
-            self._drop(request)
-
-    def _check_room(self, count: int, owner: str) -> None:
-        taken = self._owned.total()
-        rate = self._rate()
-        wait = min(max(1.0, (taken + count) / rate if rate else 1.0), _MAX_RETRY)
-        if taken + count > limits.MAX_TAKES:
-            raise BusyError(f"{taken} continuations are waiting or played", retry_after=wait)
-        if owner and self._owned[owner] + count > limits.MAX_TAKES_OF_A_HOST:
-            raise BusyError(
-                f"{self._owned[owner]} continuations of this host are waiting or played",
-                retry_after=wait,
-                of_host=True,
-            )
-
-    def _rate(self) -> float:
-        """Return how many takes a second have ended of late."""
-        if len(self._ended) < 2:
-            return 0.0
-        return len(self._ended) / max(time.monotonic() - self._ended[0], 1e-3)
+        with self._places.taken(len(wanted), owner):
+            loop, request = asyncio.get_running_loop(), _Request()
+            jobs = [_Job(each, request, loop.create_future()) for each in wanted]
+            request.waiting.extend(jobs)
+            self._requests.append(request)
+            self._dispatch()
+            try:
+                return await asyncio.gather(*(job.result for job in jobs))
+            finally:
+                self._drop(request)
 
     def _drop(self, request: _Request) -> None:
         """Forget a request, and what workers still play of it."""
@@ -233,6 +206,9 @@ class Workers:
             self._keepers = [
                 asyncio.create_task(self._keep(worker)) for worker in self._workers
             ]
+
+    def check(self) -> None:
+        """Do nothing: a process that fails is started again."""
 
     async def close(self) -> None:
         """End the processes; what is not answered yet is lost."""
@@ -306,7 +282,7 @@ class Workers:
                 self._problem = printable(reason)
             case ["done", number, answer]:
                 if (job := self._take_job(worker, number)) is not None:
-                    self._ended.append(time.monotonic())
+                    self._places.ended()
                     if not job.result.done():
                         job.result.set_result(answer)
             case ["invalid", number, reason]:
@@ -355,7 +331,6 @@ class Workers:
         """Return how many takes wait and are played, and how full the batches are."""
         playing = sum(len(worker.jobs) for worker in self._workers)
         rows = self._stepped_rows / self._steps if self._steps and playing else 0.0
-        rate = self._rate()
         return {
             "models": [{"name": each.name, "sha256": each.sha256} for each in self._models],
             "processes": sum(worker.is_ready for worker in self._workers),
@@ -364,7 +339,7 @@ class Workers:
             "waiting": sum(len(request.waiting) for request in self._requests),
             "playing": playing,
             "rows": round(rows, 1),
-            "continuations_per_second": round(rate, 1) if math.isfinite(rate) else 0.0,
+            "continuations_per_second": round(self._places.rate, 1),
         }
 
 

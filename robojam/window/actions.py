@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
-from robojam.controls import CONTROLS
+from robojam.controls import CONTROLS, amounts_of
 from robojam.music import (
     INSTRUMENTS,
     SCALES,
@@ -22,7 +22,7 @@ from robojam.music import (
     range_of,
 )
 from robojam.sessions.session import SessionError, read
-from robojam.touch import Phase
+from robojam.touch import Phase, clip
 from robojam.window.client.link import MessageSender
 from robojam.window.client.state import WindowState
 from robojam.window.input.dials import DIALS
@@ -96,7 +96,7 @@ class Actions:
                 how = f"press {key} or touch 'store {argument}' to do so"
                 text = f"nothing has been stored as {argument}; {how}"
                 state.notify(text, now, EXPLAINED, asks=True)
-            case "mode" | "store" | "recall":
+            case "mode" | "store" | "recall" | "scene":
                 send(f"/robojam/{name}", "s", argument)
             case "undo_store":
                 if state.stored:
@@ -129,8 +129,13 @@ class Actions:
                     value = self._current(control, state.controls[control], now)
                     value = DIALS[control].step(value, up=sign == "1")
                     self._request(control, value, value, now)
-            case "help" | "controls" | "sessions":
+            case "help" | "controls" | "sessions" | "map":
                 self._toggle_panel(name)
+            case "health":
+                if state.health:
+                    self._toggle_panel(name)
+                else:
+                    state.notify("health is told to the hosts of a show", now, EXPLAINED)
             case "help_page":
                 view.help_page = 1 - view.help_page
             case "close":
@@ -160,6 +165,18 @@ class Actions:
         value = DIALS[name].value(share, fine=fine)
         if value != self._current(name, self.state.controls[name], now):
             self._request(name, value, value, now)
+
+    def amount(self, knob: str, now: float) -> float:
+        """Return the amount (0..1) of a mapped knob."""
+        reported = amounts_of(self.state.text("amount")).get(knob, 1.0)
+        return self._current(f"amount:{knob}", reported, now)
+
+    def set_amount(self, knob: str, amount: float, now: float) -> None:
+        """Set the amount of a mapped knob, clipped to 0..1."""
+        value = round(clip(amount, 0.0, 1.0), 2)
+        if value != self.amount(knob, now):
+            self._requested[f"amount:{knob}"] = (value, now)
+            self.sender.send("/robojam/map/amount", "sf", knob, value)
 
     def _request(self, name: str, sent: float | str, value: float | str, now: float) -> None:
         """Send a control; value is what the engine will report."""

@@ -28,7 +28,13 @@ from robojam.window.actions import Actions
 from robojam.window.client.link import EngineConnection
 from robojam.window.client.state import EngineState, WindowState
 from robojam.window.input.dials import DIALS
-from robojam.window.input.fingers import MAX_FINGERS, MOUSE, FingerInput, PointerTouch
+from robojam.window.input.fingers import (
+    MAX_FINGERS,
+    MOUSE,
+    FingerInput,
+    ForceSensors,
+    PointerTouch,
+)
 from robojam.window.input.key_events import (
     action_of,
     has_modifier,
@@ -41,7 +47,7 @@ from robojam.window.input.keys import POSITIONS, key_names
 from robojam.window.input.touch_devices import TouchDevices
 from robojam.window.recordings.library import RecordingsPanel
 from robojam.window.recordings.preview import PreviewPlayer
-from robojam.window.view import setup_panel, web_panel
+from robojam.window.view import knobs_panel, setup_panel, web_panel
 from robojam.window.view.display import (
     FullScreen,
     configure_sdl,
@@ -75,6 +81,8 @@ _FAR = 100.0
 _MAX_REPORTED = 16
 #: Pointers that are down without playing at most; the oldest is forgotten first.
 MAX_WAITING = 64
+#: Messages of which a change is seen in the text of the frame, or in the open panel.
+_REPORTS = ("/robojam/status", "/robojam/map/knobs")
 _PACKET = pygame.event.custom_type()
 _EXPOSED = (pygame.VIDEORESIZE, pygame.WINDOWEXPOSED, pygame.WINDOWSIZECHANGED,
             pygame.WINDOWRESTORED, pygame.WINDOWSHOWN)  # fmt: skip
@@ -144,7 +152,7 @@ class App:
         #: Whether SDL composes characters from keys; it does when it starts.
         self._takes_text = True
         self._read_layout()
-        self.fingers = FingerInput()
+        self.fingers, self._force = FingerInput(), ForceSensors()
         self.keyboard = Keyboard()
         self.scene = Scene()
         self.recordings = RecordingsPanel(wake=_wake)
@@ -162,7 +170,7 @@ class App:
         self._touch_devices = TouchDevices()
         self._check_fingers_at = float("-inf")
         self._mouse = pygame.mouse.get_pos()
-        #: Dial that the wheel turned last, how far it is turned, and when that was.
+        #: Action of the dial that the wheel turned last, how far, and when that was.
         self._wheel = ("", 0.0, float("-inf"))
         self._needs_redraw = True
         self._last_drawn: tuple[FrameText, Panel | None] | None = None
@@ -198,6 +206,7 @@ class App:
         self._receive()
         now = time.monotonic()
         self._release_lost(now)
+        self.connection.shows_knobs = self.state.view.panel == knobs_panel.NAME
         due = min(self.connection.advance(now), self.actions.send_due(now))
         due = min(due, self.actions.setup.advance(now))
         self.state.advance(now)
@@ -217,7 +226,7 @@ class App:
             self._send_touches(self.keyboard.slide(self.fingers, now))
         setup = self.actions.setup
         panel = setup_panel.panel_of(self.state, setup.page) or web_panel.panel_of(self.state)
-        panel = panel or panel_of(
+        panel = panel or knobs_panel.panel_of(self.state) or panel_of(
             self.state, entries=self.recordings.entries, page=self.actions.page,
             playback=playback, full=self.full_screen.is_on, busy=self.recordings.busy,
         )  # fmt: skip
@@ -267,10 +276,12 @@ class App:
                     self._report_error(error, message.address)
                 if message.address == "/robojam/panic" and self.actions.playback is not None:
                     self.actions.playback.hold()
-                self._needs_redraw = self._needs_redraw or message.address != "/robojam/status"
+                self._needs_redraw = self._needs_redraw or message.address not in _REPORTS
             if time.monotonic() > until:
                 _wake()  # the others wait for the next turn of the loop
                 break
+        if self.state.show and pygame.display.get_allow_screensaver():
+            pygame.display.set_allow_screensaver(False)  # the screen stays on
         while self.recordings.messages:
             self.state.notify(self.recordings.messages.pop(0), time.monotonic())
         connected = self.state.engine_state(time.monotonic()) is EngineState.CONNECTED
@@ -325,6 +336,7 @@ class App:
         """Handle an event of the mouse, a pen or a finger."""
         width, height = self.screen.get_size()
         pointer: Hashable = MOUSE
+        pressure = None
         phase = _PHASES[event.type]
         if event.type in (pygame.FINGERDOWN, pygame.FINGERMOTION, pygame.FINGERUP):
             pointer, x, y = (event.touch_id, event.finger_id), event.x * width, event.y * height
@@ -332,6 +344,7 @@ class App:
                 return  # there, these are fingers on the track pad
             if not (abs(event.x) <= _FAR and abs(event.y) <= _FAR):
                 return  # no place, or none near the window: some drivers report it so
+            pressure = self._force.pressure(event.touch_id, event.pressure)
         elif getattr(event, "touch", False) or getattr(event, "button", 1) != 1:
             return  # it repeats the event of a finger, or is of another button
         else:
@@ -341,9 +354,9 @@ class App:
         at = unrotate(x, y, (width, height), self.state.view.quarter_turns)
         match phase:
             case Phase.DOWN:
-                self._pointer_down(pointer, at)
+                self._pointer_down(pointer, at, pressure)
             case Phase.MOVE:
-                self._move_pointer(pointer, at)
+                self._move_pointer(pointer, at, pressure)
             case Phase.UP:
                 self._pointer_up(pointer, at)
 
@@ -357,17 +370,23 @@ class App:
         """Return the uppermost box that can be pressed at a place."""
         return next((box for box in reversed(self.scene.hit_boxes) if box.contains(*at)), None)
 
-    def _pointer_down(self, pointer: Hashable, at: tuple[float, float]) -> None:
+    def _pointer_down(
+        self, pointer: Hashable, at: tuple[float, float], pressure: float | None
+    ) -> None:
         self._release(pointer)  # its last lift may have been lost
         self._touch_devices.see([pointer])
         box = self._box_at(at)
         if box is not None:
             self._press_box(pointer, box, at[0])
         else:
-            self._land(pointer, at, at)
+            self._land(pointer, at, at, pressure)
 
     def _land(
-        self, pointer: Hashable, at: tuple[float, float], before: tuple[float, float]
+        self,
+        pointer: Hashable,
+        at: tuple[float, float],
+        before: tuple[float, float],
+        pressure: float | None,
     ) -> None:
         """Begin to play where a pointer that was at another place before enters the surface.
 
@@ -382,11 +401,11 @@ class App:
                 if entry and self._box_at(entry[0]) is None:  # no panel covers the edge there
                     x, y = entry[0]
             now = time.monotonic()
-            touches = self.fingers.down(pointer, *metrics.to_surface(x, y), now)
+            touches = self.fingers.down(pointer, *metrics.to_surface(x, y), now, pressure)
             self._send_touches(touches)
             if pointer in self.fingers.held:
                 self._waiting.pop(pointer, None)
-                self._move_pointer(pointer, at)
+                self._move_pointer(pointer, at, pressure)
                 return
             if pointer not in self._waiting:
                 notice = f"{MAX_FINGERS} fingers play at once; the others wait"
@@ -395,19 +414,22 @@ class App:
             self._waiting.pop(next(iter(self._waiting)))
         self._waiting[pointer] = at
 
-    def _move_pointer(self, pointer: Hashable, at: tuple[float, float]) -> None:
+    def _move_pointer(
+        self, pointer: Hashable, at: tuple[float, float], pressure: float | None
+    ) -> None:
         if pointer in self._presses:
             self._drag_control(pointer, at[0])
         elif pointer in self.fingers.held:
             position = self._metrics().to_surface(*at)
-            self._send_touches(self.fingers.move(pointer, *position, time.monotonic()))
+            now = time.monotonic()
+            self._send_touches(self.fingers.move(pointer, *position, now, pressure))
         elif pointer in self._waiting:
-            self._land(pointer, at, self._waiting[pointer])
+            self._land(pointer, at, self._waiting[pointer], pressure)
 
     def _pointer_up(self, pointer: Hashable, at: tuple[float, float]) -> None:
         press = self._presses.get(pointer)
-        if pointer in self.fingers.held:
-            self._move_pointer(pointer, at)
+        if held := self.fingers.held.get(pointer):
+            self._move_pointer(pointer, at, held.pressure)
         self._release(pointer)
         if press is None:
             return
@@ -470,6 +492,8 @@ class App:
             playback.seek(share * playback.duration)
         elif box.dial in self.state.controls and (box.absolute or abs(x - pressed_x) > 2):
             self.actions.turn_dial(box.dial, share, time.monotonic())
+        elif box.knob:
+            self.actions.set_amount(box.knob, share, time.monotonic())
 
     def _turn_wheel(self, event: pygame.event.Event) -> None:
         """Turn the dial under the mouse, finely with shift. Elsewhere the wheel is ignored."""
@@ -477,7 +501,9 @@ class App:
         at = unrotate(*self._mouse, self.screen.get_size(), turns)
         box = self._box_at(at)
         grabbed = self.state.view.grabbed_dial
-        if box is None or box.dial not in self.state.controls or box.dial == grabbed:
+        if box is None or not (
+            box.knob or (box.dial in self.state.controls and box.dial != grabbed)
+        ):
             return
         # Some systems turn shift and wheel into a horizontal wheel.
         notches = getattr(event, "precise_y", event.y) or getattr(event, "precise_x", event.x)
@@ -487,12 +513,18 @@ class App:
         step = (_FINE_NOTCH if fine else _NOTCH) * (-1 if event.flipped else 1)
         now = time.monotonic()
         dial, share, turned_at = self._wheel
-        if dial != box.dial or now - turned_at > _WHEEL_RESTS:
-            share = self.actions.dial_share(box.dial, now)
-            self._explain_dial(box.dial)
+        if dial != box.action or now - turned_at > _WHEEL_RESTS:
+            if box.knob:
+                share = self.actions.amount(box.knob, now)
+            else:
+                share = self.actions.dial_share(box.dial, now)
+                self._explain_dial(box.dial)
         share = clip(share + notches * step, 0, 1)
-        self._wheel = (box.dial, share, now)
-        self.actions.turn_dial(box.dial, share, now, fine=fine)
+        self._wheel = (box.action, share, now)
+        if box.knob:
+            self.actions.set_amount(box.knob, share, now)
+        else:
+            self.actions.turn_dial(box.dial, share, now, fine=fine)
         self._needs_redraw = True
 
     def _explain_dial(self, name: str) -> None:
@@ -507,13 +539,21 @@ class App:
 
     def _send_touches(self, touches: list[PointerTouch]) -> None:
         """Send touches to the engine and draw them."""
-        for phase, finger, x, y in touches:
+        faders = self.state.faders
+        for phase, finger, x, y, pressure in touches:
+            self._needs_redraw = True
+            if faders.count:
+                if (moved := faders.touch(phase, finger, x, y)) is not None:
+                    self.state.has_played = True
+                    self.connection.send("/robojam/knob", "if", moved[0] + 1, moved[1])
+                continue
             if phase is Phase.UP:
                 self.connection.send("/robojam/up", "i", finger)
             else:
-                self.connection.send(f"/robojam/{phase.value}", "iff", finger, x, y)
-            self.state.add_own_touch(phase, finger, x, y, time.monotonic())
-            self._needs_redraw = True
+                pressed = () if pressure is None else (pressure,)
+                tags = "iff" + "f" * len(pressed)
+                self.connection.send(f"/robojam/{phase.value}", tags, finger, x, y, *pressed)
+            self.state.add_own_touch(phase, finger, x, y, time.monotonic(), pressure or 0.0)
 
     def _handle_key(self, event: pygame.event.Event) -> None:
         position = position_of(event)

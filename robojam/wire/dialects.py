@@ -80,7 +80,7 @@ class OscReader:
             if input_ is native.NOTHING:
                 return []
             if plays:
-                input_ = self._unless_echo(input_, message, host, now)
+                input_ = self._unless_echo(input_, message, host, now, port)
             if not isinstance(input_, Dropped):
                 return [(host, input_)]
             inputs = [input_]
@@ -90,7 +90,9 @@ class OscReader:
             if not _is_harmless(input_, message)
         ]
 
-    def _unless_echo(self, input_: Input, message: Message, host: str, now: float) -> Input:
+    def _unless_echo(
+        self, input_: Input, message: Message, host: str, now: float, port: int
+    ) -> Input:
         """Return an input, or a drop if it is a touch that was sent."""
         if not isinstance(input_, Finger | PhaselessTouch):
             return input_
@@ -98,7 +100,9 @@ class OscReader:
             return input_
         # The machine's native touches have addresses of their own.
         common = message.address not in native.INPUTS or message.tags.startswith("s")
-        echo = self.echo.is_echo_place(host, input_.x, input_.y, now, common=common)
+        echo = self.echo.is_echo_place(
+            host, input_.x, input_.y, now, port=port or None, common=common
+        )
         return Dropped("echo") if echo else input_
 
     def learn_pad(self) -> None:

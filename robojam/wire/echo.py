@@ -28,7 +28,7 @@ from collections import deque
 from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Final
+from typing import Final, NamedTuple
 
 from robojam.limits import ExpiringTable, source_network
 from robojam.touch import Phase, Touch
@@ -91,18 +91,33 @@ class Kind:
 _COARSE_PLACE: Final = Kind(least=8, slow=8)
 
 
+class Origin(NamedTuple):
+    """Origin of a touch: the source that stands for its player, and the UDP port if any."""
+
+    source: str
+    port: int | None = None
+
+
 @dataclass(slots=True, eq=False)
 class _Sent:
     """Event that was sent at t (s): of a series, its number there, and where it came back.
 
-    returned are the times by source, or None.
+    returned are the times by source, or None. origin is where it came from, if it is one that
+    was passed on.
     """
 
     t: float
     series: "_Series"
     number: int
     key: Hashable
+    origin: Origin | None = None
     returned: dict[str, float] | None = None
+
+    def is_from(self, source: str, port: int | None) -> bool:
+        """Return whether it came from a source itself, and a port where both are known."""
+        if self.origin is None or self.origin.source != source:
+            return False
+        return port is None or self.origin.port is None or self.origin.port == port
 
     def returned_at(self, source: str) -> float | None:
         """Return when the event came back from a source (s), or None."""
@@ -200,44 +215,55 @@ class EchoDetector:
     def __init__(self) -> None:
         self._sent: dict[Hashable, list[_Sent]] = {}  # by key
         self._order: deque[_Sent] = deque()
-        self._unsettled: list[tuple[Touch, float]] = []
+        self._unsettled: list[tuple[Touch, float, Origin | None]] = []
         self._series: dict[Hashable, _Series] = {}
         self._sources = ExpiringTable[str, _Source](_MAX_SOURCES, owner_of=source_network)
         self.found: list[tuple[str, float]] = []
 
     # -- what is sent ------------------------------------------------------------------------
 
-    def sent(self, key: Hashable, now: float, *, series: Hashable = None) -> None:
+    def sent(
+        self,
+        key: Hashable,
+        now: float,
+        *,
+        series: Hashable = None,
+        origin: Origin | None = None,
+    ) -> None:
         """Remember an event that is sent; series: what is sent in order, to one receiver.
 
-        key is what an echo of the event has, too.
+        key is what an echo of the event has, too. origin is that of an event that is passed
+        on: what comes from there again is no echo.
         """
-        self._remember(key, now, self._series_of(series))
+        self._remember(key, now, self._series_of(series), origin)
 
-    def sent_touch(self, touch: Touch, now: float) -> None:
-        """Remember a touch that is sent; `settle` does the work, after a deadline."""
-        self._unsettled.append((touch, now))
+    def sent_touch(self, touch: Touch, now: float, origin: Origin | None = None) -> None:
+        """Remember a touch that is sent; `settle` does the work, after a deadline.
+
+        origin is as of `sent`.
+        """
+        self._unsettled.append((touch, now, origin))
         if len(self._unsettled) >= _MAX_UNSETTLED:
             self.settle()
 
     def settle(self) -> None:
         """Enter the touches that have been sent; what comes in does it, too."""
         unsettled, self._unsettled = self._unsettled, []
-        for touch, at in unsettled:
-            self._settle(touch, at)
+        for touch, at, origin in unsettled:
+            self._settle(touch, at, origin)
 
-    def _settle(self, touch: Touch, now: float) -> None:
+    def _settle(self, touch: Touch, now: float, origin: Origin | None) -> None:
         if touch.phase is not Phase.MOVE and touch.who == "ai":  # whose finger a pad shows
             self.sent(touch.phase, now, series=touch.phase)
         if touch.phase is Phase.UP:
             return
         place = _on_grid(touch.x), _on_grid(touch.y), _GRID
-        self._remember(place, now, self._series_of(touch.who))
+        self._remember(place, now, self._series_of(touch.who), origin)
         series = self._series_of((touch.who, _COARSE))
         cell = _coarse(touch.x, touch.y)
         if cell != series.cell:  # a finger at rest says nothing about time
             series.cell = cell
-            self._remember(cell, now, series)
+            self._remember(cell, now, series, origin)
 
     def _series_of(self, name: Hashable) -> _Series:
         series = self._series.get(name)
@@ -248,10 +274,12 @@ class EchoDetector:
             series = self._series[name] = _Series()
         return series
 
-    def _remember(self, key: Hashable, now: float, series: _Series) -> None:
+    def _remember(
+        self, key: Hashable, now: float, series: _Series, origin: Origin | None
+    ) -> None:
         if not series.last or series.last[-1].t < now:
             series.count += 1
-        event = _Sent(now, series, series.count, key)
+        event = _Sent(now, series, series.count, key, origin)
         series.last.append(event)
         order = self._order
         order.append(event)
@@ -273,20 +301,30 @@ class EchoDetector:
     # -- what comes in -----------------------------------------------------------------------
 
     def is_echo_place(
-        self, source: str, x: float, y: float, now: float, *, common: bool = True
+        self,
+        source: str,
+        x: float,
+        y: float,
+        now: float,
+        *,
+        port: int | None = None,
+        common: bool = True,
     ) -> bool:
         """Return whether a touch at a place (0..1) that comes from a source is an echo.
 
-        common: a place with few digits may be one.
+        port is the UDP port that it comes from, where that is known. common: a place with few
+        digits may be one.
         """
-        events = self._returning(_near(x, y, _GRID, _ROUNDING), now)
+        events = self._returning(_near(x, y, _GRID, _ROUNDING), now, source, port)
         if events:
             unique = _bits(_on_grid(x)) + _bits(_on_grid(y)) >= _PLACE_BITS
             if self._is_place(source, events, now, unique=unique, common=common):
                 return True
-        return self._is_coarse_echo(source, x, y, now)
+        return self._is_coarse_echo(source, x, y, now, port)
 
-    def _is_coarse_echo(self, source: str, x: float, y: float, now: float) -> bool:
+    def _is_coarse_echo(
+        self, source: str, x: float, y: float, now: float, port: int | None
+    ) -> bool:
         """Return whether a place that has been rounded is an echo."""
         here, key = self._sources.get(source), _coarse(x, y)
         known = here is not None and any(loop.coarse for loop in here.loops)
@@ -298,7 +336,7 @@ class EchoDetector:
             return False
         if last is not None and not known and now - last.t < _LEAST_INTERVAL:
             return False  # a flood: no time is spent on it
-        echo = self._is_echo(source, keys, now, _COARSE_PLACE, (x, y))
+        echo = self._is_echo(source, keys, now, _COARSE_PLACE, (x, y), port)
         self._source(source).cell = _Cell(key, now, echo)
         return echo
 
@@ -349,10 +387,16 @@ class EchoDetector:
         return self._is_echo(source, (key,), now, kind, heard)
 
     def _is_echo(
-        self, source: str, keys: Collection[Hashable], now: float, kind: Kind, heard: object
+        self,
+        source: str,
+        keys: Collection[Hashable],
+        now: float,
+        kind: Kind,
+        heard: object,
+        port: int | None = None,
     ) -> bool:
         """Return whether an event that has one of the keys is an echo."""
-        events = self._returning(keys, now)
+        events = self._returning(keys, now, source, port)
         if not events:
             return False
         here = self._source(source)
@@ -373,7 +417,7 @@ class EchoDetector:
 
     def landing_delays(self, now: float) -> list[float]:
         """Return the delays (s) at which the landing of a pad's finger may be an echo now."""
-        return [now - event.t for event in self._returning((Phase.DOWN,), now)]
+        return [now - event.t for event in self._returning((Phase.DOWN,), now, "")]
 
     def is_echo_landing(self, source: str, delays: Iterable[float]) -> bool:
         """Return whether a landing with such delays is an echo of a loop that is known."""
@@ -389,7 +433,7 @@ class EchoDetector:
         It is one at the delay of a loop, or at that of the landing before it: landings are the
         delays of those that may be echoes.
         """
-        events = self._returning((Phase.UP,), now)
+        events = self._returning((Phase.UP,), now, source)
         here = self._sources.get(source)
         if here is not None:
             for event in events:
@@ -437,14 +481,20 @@ class EchoDetector:
             self._sources.put(name, source)
         return source
 
-    def _returning(self, keys: Collection[Hashable], now: float) -> list[_Sent]:
-        """Return the events with one of the keys that may come back now."""
+    def _returning(
+        self, keys: Collection[Hashable], now: float, source: str, port: int | None = None
+    ) -> list[_Sent]:
+        """Return the events with one of the keys that may come back from a source now."""
         if self._unsettled:
             self.settle()
         if self._sent.keys().isdisjoint(keys):
             return []
         sent = (event for key in keys for event in self._sent.get(key, ()))
-        return [event for event in sent if now - MAX_DELAY <= event.t <= now]
+        return [
+            event
+            for event in sent
+            if now - MAX_DELAY <= event.t <= now and not event.is_from(source, port)
+        ]
 
     def _absent(self, event: _Sent, source: str) -> int:
         """Return how many events just before one did not come back from a source."""

@@ -1,8 +1,9 @@
 """IMPSY's dialect of OSC, so that instruments set up for IMPSY play with robojam.
 
 `/interface x y`, which an interface sends to IMPSY, and `/impsy x y`, which IMPSY sends, are
-both touches of a player without phases. IMPSY's sigmatemp scales the covariance and robojam's
-spread the standard deviation, so spread is the square root.
+both touches of a player without phases. With another number of values, up to 16, they are all
+the values of an instrument with as many knobs. IMPSY's sigmatemp scales the covariance and
+robojam's spread the standard deviation, so spread is the square root.
 """
 
 import math
@@ -15,6 +16,7 @@ from robojam.wire.native import (
     Control,
     Form,
     Table,
+    parse_knobs,
     parse_number,
     parse_phaseless,
     trigger,
@@ -40,10 +42,13 @@ def _pause(value: float) -> Control:
     return Control("pause", int(int(parse_number(value)) != 0))
 
 
+_VALUES: Final = {
+    "nn": Form("x y", parse_phaseless), "n*": Form("1 to 16 values", parse_knobs),
+}  # fmt: skip
 #: Messages that may come in.
 INPUTS: Final[Table] = {
-    "/interface": {"nn": Form("x y", parse_phaseless)},
-    "/impsy": {"nn": Form("x y", parse_phaseless)},
+    "/interface": _VALUES,
+    "/impsy": _VALUES,
     "/impsy/mode": {"s": Form(_takes("mode"), lambda name: Control("mode", name))},
     "/impsy/sigmatemp": {"n": Form("a number from 0", _sigmatemp)},
     "/impsy/pitemp": {"n": _number("temperature")},
@@ -57,11 +62,14 @@ def encode_touch(touch: Touch) -> list[bytes]:
     """Return the messages of IMPSY, newer and older, for a touch; none for a lift."""
     if touch.phase is Phase.UP:
         return []
-    return [encode(address, "ff", touch.x, touch.y) for address in ("/impsy", "/prediction")]
+    values = touch.knobs or (touch.x, touch.y)
+    tags = "f" * len(values)
+    return [encode(address, tags, *values) for address in ("/impsy", "/prediction")]
 
 
 def encode_interface(touch: Touch) -> list[bytes]:
     """Return the message of a touch that an interface sends to IMPSY; none for a lift."""
     if touch.phase is Phase.UP:
         return []
-    return [encode("/interface", "ff", touch.x, touch.y)]
+    values = touch.knobs or (touch.x, touch.y)
+    return [encode("/interface", "f" * len(values), *values)]

@@ -1,8 +1,9 @@
 """Knobs that come in: any controller, parameter or number of OSC as x, y, pressure or control.
 
-Pure. A source is ``cc N``, ``cc14 N`` or ``nrpn N:N`` (with ``on CHANNEL`` after it where one
-channel alone counts), or ``osc /ADDRESS``, with the number of the argument after it where it
-is not the first. The knobs of one player that are x, y or pressure are one finger without
+Pure. A source is ``cc N``, ``cc14 N``, ``nrpn N:N``, ``pitch bend``, ``note`` (the pitch of
+each note that is struck) or ``velocity`` (that note's), with ``on CHANNEL`` after it where one
+channel alone counts; or ``osc /ADDRESS``, with the number of the argument after it where it is
+not the first. The knobs of one player that are x, y or pressure are one finger without
 phases: it lands with the first movement and lifts after robojam.touch.LIFT_AFTER without one.
 """
 
@@ -16,12 +17,13 @@ from typing import Final, NamedTuple
 from robojam.controls import CONTROLS, ControlSpec, Kind
 from robojam.limits import ExpiringTable
 from robojam.mapping.knob import Shape
+from robojam.touch import KNOB_NAMES
 from robojam.wire.knob_target import HIGHEST, RANGES, is_address
 from robojam.wire.midi import stream
 from robojam.wire.midi.bindings import parse_nrpn
 from robojam.wire.midi.reader import MidiReader
 from robojam.wire.midi.values import FineValue, ParameterDecoder
-from robojam.wire.native import Control, Input, PhaselessTouch, numeric
+from robojam.wire.native import Control, Input, KnobMoves, PhaselessTouch, numeric
 from robojam.wire.osc import Message
 
 #: Parts of a finger that a knob may move, besides controls.
@@ -41,9 +43,13 @@ _HOSTS: Final = 64
 #: Highest number of an argument that a source may name.
 _ARGUMENTS: Final = 64
 _ALLOWED: Final = (
-    "cc N (0 to 119), cc14 N (0 to 31) or nrpn N:N, with on CHANNEL (1 to 16) after it, "
-    "or osc /ADDRESS, with the number of an argument after it"
+    "cc N (0 to 119), cc14 N (0 to 31), nrpn N:N, pitch bend, note or velocity, with "
+    "on CHANNEL (1 to 16) after it, or osc /ADDRESS, with the number of an argument after it"
 )
+#: Kinds of source that have no number.
+_NUMBERLESS: Final = ("pitch bend", "note", "velocity")
+#: The values of each kind of source of MIDI.
+_ENDS: Final = RANGES | {"velocity": (0.0, 127.0)}
 
 
 class Source(NamedTuple):
@@ -65,29 +71,34 @@ class Source(NamedTuple):
     @property
     def ends(self) -> tuple[float, float]:
         """The lowest and the highest value; of OSC the usual ones."""
-        return RANGES.get(self.kind, (0.0, 1.0))
+        return _ENDS.get(self.kind, (0.0, 1.0))
 
 
 def parse_source(text: str) -> Source:
     """Read a source. Raises ValueError, which says what is allowed."""
     kind, _, rest = text.strip().partition(" ")
-    rest = rest.strip()
     if kind == "osc":
+        rest = rest.strip()
         address, _, argument = rest.partition(" ")
         number = int(argument) if re.fullmatch("[0-9]{1,2}", argument) else 0 if argument else 1
         if is_address(address) and 1 <= number <= _ARGUMENTS:
             return Source("osc", number - 1, None, address)
     else:
-        number_text, on, channel = (part.strip() for part in rest.partition(" on "))
+        what, on, channel = (part.strip() for part in text.strip().partition(" on "))
         known = re.fullmatch("[0-9]{1,2}", channel) and 1 <= int(channel) <= 16
         if known or not on:
-            number_found = _number(kind, number_text)
+            kind, _, number_text = what.partition(" ")
+            if what in _NUMBERLESS:
+                kind, number_text = what, ""
+            number_found = _number(kind, number_text.strip())
             if number_found is not None:
                 return Source(kind, number_found, int(channel) - 1 if on else None)
     raise ValueError(f"{text!r:.60}; allowed: {_ALLOWED}")
 
 
 def _number(kind: str, text: str) -> int | None:
+    if kind in _NUMBERLESS:
+        return None if text else 0
     if kind == "nrpn":
         return parse_nrpn(f"nrpn {text}")
     if kind in HIGHEST and re.fullmatch("[0-9]{1,3}", text) and int(text) <= HIGHEST[kind]:
@@ -109,22 +120,32 @@ class _Player:
     def __init__(self, knobs: Sequence[InputKnob]) -> None:
         self._knobs = knobs
         self._places: dict[str, float] = {}
+        self._moves: dict[int, float] = {}  # of knobs of the instrument, not taken yet
         self._last: dict[int, float] = {}
         self.has_moves = False
 
-    def set(self, number: int, raw: float) -> list[Input]:
-        """Set a knob to a value of its source; return the control that follows at once."""
+    def set(self, number: int, raw: float, *, anew: bool = False) -> list[Input]:
+        """Set a knob to a value of its source; return the control that follows at once.
+
+        anew: it is a movement even where the value is the last one, as a note that is struck
+        again.
+        """
         knob = self._knobs[number]
         value = knob.shape.value(raw)
+        if knob.target in KNOB_NAMES:
+            if anew or self._last.get(number) != value:
+                self._last[number] = self._moves[KNOB_NAMES.index(knob.target) + 1] = value
+                self.has_moves = True
+            return []
         if knob.target in PLACES:
-            if self._places.get(knob.target) != value:
+            if anew or self._places.get(knob.target) != value:
                 self._places[knob.target] = value
                 self.has_moves = True
             return []
         row = CONTROLS[knob.target]
         value = _of_kind(row, value)
         last, self._last[number] = self._last.get(number), value
-        if value == last or (row.kind is Kind.TRIGGER and not value):
+        if (value == last and not anew) or (row.kind is Kind.TRIGGER and not value):
             return []
         return [Control(row.name, value)]
 
@@ -133,6 +154,9 @@ class _Player:
         if not self.has_moves:
             return []
         self.has_moves = False
+        if self._moves:
+            moves, self._moves = tuple(self._moves.items()), {}
+            return [KnobMoves(moves)]
         x, y = (self._places.get(axis, 0.5) for axis in ("x", "y"))
         return [PhaselessTouch(x, y, id=FINGER, pressure=self._places.get("pressure"))]
 
@@ -145,7 +169,7 @@ def _of_kind(row: ControlSpec, value: float) -> float:
 
 
 class MidiKnobReader:
-    """Reader of the mapped controllers and parameters of one MIDI port."""
+    """Reader of the mapped controllers, parameters, bends and notes of one MIDI port."""
 
     def __init__(self, knobs: Sequence[InputKnob]) -> None:
         self._player = _Player(knobs)
@@ -161,8 +185,33 @@ class MidiKnobReader:
 
     def read(self, message: bytes) -> list[Input] | None:
         """Read a message; return what does not wait, or None where no knob is mapped to it."""
-        if message[0] & 0xF0 != stream.CONTROL:
-            return None
+        match message[0] & 0xF0:
+            case stream.CONTROL:
+                return self._read_controller(message)
+            case stream.NOTE_ON | stream.NOTE_OFF | stream.BEND:
+                return self._read_note_or_bend(message)
+        return None
+
+    def _read_note_or_bend(self, message: bytes) -> list[Input] | None:
+        """Read a note or a bend as `read` does. The end of a note moves nothing."""
+        kind, channel = message[0] & 0xF0, message[0] & 0x0F
+        if kind == stream.BEND:
+            bend = (message[1] | message[2] << 7) - stream.CENTRE
+            values = {"pitch bend": bend}
+        else:
+            values = {"note": message[1], "velocity": message[2]}
+        struck = kind == stream.NOTE_ON and message[2] > 0
+        inputs: list[Input] = []
+        known = False
+        for number, knob in enumerate(self._knobs):
+            source = knob.source
+            if source.kind in values and source.channel in (None, channel):
+                known = True
+                if struck or kind == stream.BEND:
+                    inputs += self._player.set(number, values[source.kind], anew=struck)
+        return inputs if known else None
+
+    def _read_controller(self, message: bytes) -> list[Input] | None:
         channel, controller, value = message[0] & 0x0F, message[1], message[2]
         entry = self._parameters.read(channel, controller, value)
         inputs: list[Input] = []

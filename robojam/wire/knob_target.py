@@ -1,7 +1,8 @@
 """Targets of knobs: what a value is sent as, by MIDI or OSC. Pure.
 
 ``cc N``, ``cc14 N`` (two controllers, N and N + 32), ``nrpn N:N`` (four, as a parameter is
-selected each time), ``pitch bend``, or ``osc /ADDRESS`` with one float.
+selected each time), ``pitch bend``, ``note`` (the value is the pitch), or ``osc /ADDRESS`` with
+one float.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ RANGES: Final = {
     "cc14": (0.0, 16383.0),
     "nrpn": (0.0, 16383.0),
     "pitch bend": (-8192.0, 8191.0),
+    "note": (0.0, 127.0),
 }
 #: Greatest controller of each kind: those above are modes of a channel; a fine one is 32 more.
 HIGHEST: Final = {"cc": 119, "cc14": 31}
 _ALLOWED: Final = (
-    "cc N (0 to 119), cc14 N (0 to 31), nrpn N:N (each 0 to 127), pitch bend, or osc /ADDRESS"
+    "cc N (0 to 119), cc14 N (0 to 31), nrpn N:N (each 0 to 127), pitch bend, note, or "
+    "osc /ADDRESS"
 )
 #: Characters of an address: printable ASCII without the signs of OSC's patterns.
 _ADDRESS: Final = re.compile(r"(/[!-.0-~]+)+")
@@ -63,8 +66,8 @@ def parse_target(text: str) -> Target:
         return Target(kind, int(rest))
     if kind == "nrpn" and (number := parse_nrpn(f"nrpn {rest}")) is not None:
         return Target("nrpn", number)
-    if (kind, rest) == ("pitch", "bend"):
-        return Target("pitch bend")
+    if (kind, rest) in (("pitch", "bend"), ("note", "")):
+        return Target(f"{kind} {rest}".strip())
     if kind == "osc" and is_address(rest):
         return Target("osc", address=rest)
     raise ValueError(f"{text!r:.60}; allowed: {_ALLOWED}")
@@ -80,7 +83,10 @@ def is_address(text: str) -> bool:
 
 
 def encode(target: Target, channel: int, value: float) -> bytes:
-    """Return the bytes of a value: of MIDI, whole and within `limits`, on a channel from 0."""
+    """Return the bytes of a value: of MIDI, whole and within `limits`, on a channel from 0.
+
+    Not of a note, which has a velocity and an end: see robojam.ports.knobs.
+    """
     if target.kind == "osc":
         return osc.encode(target.address, "f", value)
     whole = int(value)

@@ -1,4 +1,4 @@
-"""Latency of an output, in the text of its option: HOST:PORT?latency=12. Pure."""
+"""What follows the ? in the text of an output: HOST:PORT?latency=12&thru. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,16 @@ from typing import Final
 MAX_LATENCY: Final = 0.5
 
 _MARK: Final = "?latency="
+
+
+def split_thru(text: str) -> tuple[str, bool]:
+    """Return a text without its word thru after the ?, and whether it has it."""
+    rest, mark, query = text.rpartition("?")
+    words = query.split("&")
+    if not mark or "thru" not in words:
+        return text, False
+    words.remove("thru")
+    return f"{rest}?{'&'.join(words)}" if words else rest, True
 
 
 def split_latency(text: str) -> tuple[str, float]:

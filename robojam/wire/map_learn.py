@@ -15,6 +15,7 @@ from typing import Final
 from robojam.controls import CONTROLS, Kind
 from robojam.limits import ExpiringTable
 from robojam.mapping.features import FEATURES
+from robojam.touch import KNOB_NAMES
 from robojam.wire.knob_inputs import PLACES, SET
 from robojam.wire.knob_target import is_address
 from robojam.wire.midi.bindings import spell_number
@@ -135,7 +136,7 @@ class MapLearner:
 def _parsed(word: str, *, out: bool) -> tuple[str, str]:
     """Return a word's target, and what its row says of its ends. Raises ValueError."""
     target, *ends = word.split()
-    allowed = tuple(FEATURES) if out else (*PLACES, *SET)
+    allowed = tuple(FEATURES) if out else (*PLACES, *SET, *KNOB_NAMES)
     if target not in allowed:
         raise ValueError(f"{word!r:.60} cannot be learnt; allowed: {', '.join(allowed)}")
     if not ends:

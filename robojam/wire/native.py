@@ -16,11 +16,14 @@ from msgspec import Struct
 
 from robojam.controls import CONTROLS, RECORDED, ControlSpec, Kind
 from robojam.music import PitchRange
-from robojam.touch import FINGER_IDS, Phase, Touch, is_player
+from robojam.touch import FINGER_IDS, MAX_KNOBS, Phase, Touch, is_player, place_of
 from robojam.wire.osc import Dropped as Dropped
 from robojam.wire.osc import Message, encode
 
 _PORTS = range(1, 2**16)
+#: Numbers of terms, and the secret of a twin.
+_TERMS: Final = range(2**31)
+_SECRET: Final = re.compile(r"[0-9a-f]{32}")
 #: Longest dt of a player's own clock, in seconds; more would not fit the 32 bits in which a
 #: dt is sent.
 _MAX_OWN_DT = 1e9
@@ -65,7 +68,8 @@ class PitchedFinger:
 class PhaselessTouch:
     """Touch of a player without phases; dt in seconds where the player has its own clock.
 
-    pressure is as of `Finger`.
+    pressure is as of `Finger`. knobs are the values of all knobs of an instrument that has
+    knobs; of one with two, they may have come as x and y.
     """
 
     x: float
@@ -74,6 +78,18 @@ class PhaselessTouch:
     clipped: bool = False
     id: int = 0
     pressure: float | None = None
+    knobs: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KnobMoves:
+    """Movement of some knobs at once, by their numbers from 1, to values 0..1.
+
+    The others stay where they are.
+    """
+
+    moves: tuple[tuple[int, float], ...]
+    clipped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +147,46 @@ class StatusRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthRequest:
+    """Request to send the jam's health to the sender, with the cookie that it got, or ""."""
+
+    cookie: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MapRequest:
+    """Request to send the mapped knobs to the sender, with the cookie that it got, or ""."""
+
+    cookie: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Request to connect to a twin at ports of the sender's host.
+
+    port is that of the connection, beats of the beats by UDP, listens where it will listen to
+    OSC; secret, in hex, is to be said.
+    """
+
+    port: int
+    beats: int
+    listens: int
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class Yield:
+    """Request to hand the jam over: to the twin, or to the engine that has led it since.
+
+    term is how many engines have led the jam, with the sender, and secret the one by which it
+    followed this one; 0 and "" where it is no engine.
+    """
+
+    term: int = 0
+    secret: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LearnPad:
     """Request to make the next TouchOSC pad that is touched a pad of the jam."""
 
@@ -150,8 +206,9 @@ class SetupChange:
 
 TouchInput = Finger | PitchedFinger | PhaselessTouch
 Input = (
-    TouchInput | Alive | PreviewTouch | Control | LearnPad | Subscribe | StatusRequest
-    | SetupRequest | SetupChange | Dropped
+    TouchInput | KnobMoves | Alive | PreviewTouch | Control | LearnPad | Subscribe
+    | StatusRequest | HealthRequest | MapRequest | SetupRequest | SetupChange | Follow
+    | Yield | Dropped
 )  # fmt: skip
 
 
@@ -164,11 +221,15 @@ class ArgumentError(Exception):
 
 
 class Place(NamedTuple):
-    """Place on the screen, 0..1; clipped: it was given beyond the edge."""
+    """Place on the screen, 0..1; clipped: it was given beyond the edge.
+
+    pressure is 0..1 where it is measured, else None.
+    """
 
     x: float
     y: float
     clipped: bool
+    pressure: float | None = None
 
 
 def parse_number(value: object) -> float:
@@ -190,6 +251,11 @@ def parse_integer(value: object, allowed: range = FINGER_IDS) -> int:
     return int(number)
 
 
+def parse_pressure(value: object) -> float:
+    """Return a pressure, clipped to 0..1. Raises ArgumentError."""
+    return min(max(parse_number(value), 0.0), 1.0)
+
+
 def parse_place(x: object, y: object) -> Place:
     """Return x and y, clipped to the screen. Raises ArgumentError."""
     x, y = parse_number(x), parse_number(y)
@@ -204,6 +270,21 @@ def parse_phaseless(x: object, y: object, dt: object = None) -> PhaselessTouch:
     if seconds is not None and not 0 <= seconds <= _MAX_OWN_DT:
         raise ArgumentError("out of range")
     return PhaselessTouch(place.x, place.y, seconds, place.clipped)
+
+
+def parse_knobs(*values: object) -> PhaselessTouch:
+    """Return an event of all knobs, clipped to 0..1. Raises ArgumentError."""
+    if not 0 < len(values) <= MAX_KNOBS:
+        raise ArgumentError("wrong arguments")
+    numbers = tuple(map(parse_number, values))
+    knobs = tuple(min(max(number, 0.0), 1.0) for number in numbers)
+    return PhaselessTouch(*place_of(knobs), clipped=knobs != numbers, knobs=knobs)
+
+
+def parse_knob(number: object, value: object) -> KnobMoves:
+    """Return the movement of a knob, clipped to 0..1. Raises ArgumentError."""
+    knob, at = parse_integer(number, range(1, MAX_KNOBS + 1)), parse_number(value)
+    return KnobMoves(((knob, min(max(at, 0.0), 1.0)),), not 0 <= at <= 1)
 
 
 #: Function that makes an input of a message's arguments, or raises ArgumentError.
@@ -224,18 +305,27 @@ Table = Mapping[str, Mapping[str, Form]]
 
 
 def _finger(phase: Phase) -> ArgumentParser:
-    def parse(finger: float, x: float, y: float) -> Input:
+    def parse(finger: float, x: float, y: float, pressure: float | None = None) -> Input:
         if (  # as nearly all are
             type(finger) is int
             and type(x) is type(y) is float
             and finger in FINGER_IDS
             and 0 <= x <= 1
             and 0 <= y <= 1
+            and pressure is None
         ):
             return Finger(phase, finger, x, y)
-        return Finger(phase, parse_integer(finger), *parse_place(x, y))
+        place = parse_place(x, y)
+        if pressure is not None:
+            place = place._replace(pressure=parse_pressure(pressure))
+        return Finger(phase, parse_integer(finger), *place)
 
     return parse
+
+
+def _finger_forms(phase: Phase) -> Mapping[str, Form]:
+    parse = _finger(phase)
+    return {"nnn": Form("id x y", parse), "nnnn": Form("id x y pressure", parse)}
 
 
 def _preview(phase: Phase) -> ArgumentParser:
@@ -272,9 +362,25 @@ def _subscription(*, on: bool) -> Mapping[str, Form]:
     return {"n": Form("port", parse), "ns": Form("port cookie", parse)}
 
 
+def _follow(port: float, beats: float, listens: float, secret: str) -> Input:
+    if not _SECRET.fullmatch(secret):
+        raise ArgumentError("wrong arguments")
+    ports = [parse_integer(number, _PORTS) for number in (port, beats, listens)]
+    return Follow(ports[0], ports[1], ports[2], secret)
+
+
 def _status_request(text: str) -> Input:
     """Return a request for the status with a cookie, or a drop of an engine's answer."""
     return Dropped("echo") if text.startswith("{") else StatusRequest(text)
+
+
+def _map_request(text: str) -> Input:
+    """Return a request for the knobs with a cookie, or a drop of an engine's answer."""
+    return Dropped("echo") if text.startswith("{") else MapRequest(text)
+
+
+def _amount(knob: str, amount: float) -> Input:
+    return Control("amount", f"{knob.strip(_QUOTES)}={parse_number(amount):.6f}")
 
 
 #: What some programs send around a text.
@@ -297,11 +403,13 @@ def _control(control: ControlSpec) -> Mapping[str, Form]:
 
 #: Native messages that may come in.
 INPUTS: Final[Table] = {
-    "/robojam/down": {"nnn": Form("id x y", _finger(Phase.DOWN))},
-    "/robojam/move": {"nnn": Form("id x y", _finger(Phase.MOVE))},
+    "/robojam/down": _finger_forms(Phase.DOWN),
+    "/robojam/move": _finger_forms(Phase.MOVE),
     "/robojam/up": {"n": Form("id", lambda i: Finger(Phase.UP, parse_integer(i)))},
     "/robojam/alive": {"n*": Form("ids", lambda *ids: Alive(tuple(map(parse_integer, ids))))},
     "/touch": {"nn": Form("x y", parse_phaseless), "nnn": Form("x y dt", parse_phaseless)},
+    "/robojam/knobs": {"n*": Form("1 to 16 values, of all knobs", parse_knobs)},
+    "/robojam/knob": {"nn": Form("number from 1, value", parse_knob)},
     **{f"/robojam/{name}": _control(control) for name, control in CONTROLS.items()},
     "/robojam/subscribe": _subscription(on=True),
     "/robojam/unsubscribe": _subscription(on=False),
@@ -314,6 +422,18 @@ INPUTS: Final[Table] = {
         "snn": Form("who id wait", lambda who, i, wait: _preview(Phase.UP)(who, i, 0, 0, wait))
     },
     "/robojam/status": {**trigger(StatusRequest()), "s": Form("a cookie", _status_request)},
+    "/robojam/health": {
+        **trigger(HealthRequest()),
+        "s": Form("a cookie", HealthRequest),
+        "ss": Form("", lambda *_: Dropped("echo")),
+    },
+    "/robojam/map/knobs": {**trigger(MapRequest()), "s": Form("a cookie", _map_request)},
+    "/robojam/map/amount": {"sn": Form("knob, amount from 0 to 1", _amount)},
+    "/robojam/twin": {"nnns": Form("port port port secret", _follow)},
+    "/robojam/yield": {
+        **trigger(Yield()),
+        "ns": Form("term secret", lambda n, secret: Yield(parse_integer(n, _TERMS), secret)),
+    },
     "/robojam/setup": {
         "": Form("nothing", SetupRequest),
         "ss": Form("name value", SetupChange),
@@ -403,11 +523,23 @@ def read(message: Message, table: Table) -> Input:
 
 
 def encode_touch(touch: Touch, dt: float) -> bytes:
-    """Return the message of a touch; dt in seconds as scheduled."""
+    """Return the message of a touch; dt in seconds as scheduled.
+
+    An event of knobs is their values after dt; one without phases has no lift.
+    """
+    if touch.knobs:
+        return encode(
+            f"/robojam/{touch.who}/knobs", "f" * (1 + len(touch.knobs)), dt, *touch.knobs
+        )
     address = f"/robojam/{touch.who}/{touch.phase}"
     if touch.phase is Phase.UP:
         return encode(address, "i", touch.id)
     return encode(address, "ifff", touch.id, touch.x, touch.y, dt)
+
+
+def encode_pressure(touch: Touch) -> bytes:
+    """Return the message of the pressure of a touch, which comes before it."""
+    return encode(f"/robojam/{touch.who}/pressure", "if", touch.id, touch.pressure)
 
 
 def encode_pending(who: str, finger: int, x: float, y: float, wait: float) -> bytes:
@@ -421,7 +553,7 @@ def encode_turn(whose: str) -> bytes:
 
 
 def encode_count_in(beats: float) -> bytes:
-    """Return the message that the machine's turn waits for a line, so many beats from now.
+    """Return the message that the machine's turn waits for a line, and the beats until then.
 
     0: it does not, or no more.
     """
@@ -451,6 +583,11 @@ def encode_beat(beat: float, tempo: float, beats_per_bar: int) -> bytes:
 def encode_cookie(cookie: str) -> bytes:
     """Return the message of a cookie, with which a request is to be sent again."""
     return encode(COOKIE, "s", cookie)
+
+
+def encode_health(state: str, text: str) -> bytes:
+    """Return the message of a jam's health: ok, warn or bad, and its problems in one line."""
+    return encode("/robojam/health", "ss", state, text)
 
 
 def encode_setup(name: str, encoded: str) -> bytes:

@@ -428,7 +428,7 @@ class Pads:
         self, id_: int, finger: _PadFinger, place: native.Place, now: float
     ) -> list[native.Input]:
         finger.down, finger.new_place, finger.landed_at = True, False, now
-        return [native.Finger(Phase.DOWN, id_, *place)]
+        return [native.Finger(Phase.DOWN, id_, *_pressed(finger, place))]
 
     def _set_place(
         self, id_: int, finger: _PadFinger, place: native.Place, now: float, *, lands: bool
@@ -447,7 +447,7 @@ class Pads:
             lands = lands or math.dist(before[:2], place[:2]) > _FAR
         if lands or not finger.down:
             return self._land(id_, finger, place, now)
-        return [native.Finger(Phase.MOVE, id_, *place)]
+        return [native.Finger(Phase.MOVE, id_, *_pressed(finger, place))]
 
     # -- out ---------------------------------------------------------------------------------
 
@@ -465,6 +465,11 @@ class Pads:
         if touch.phase is Phase.DOWN:
             return [encode(f"{pad.address}/z", "f", 1.0), place]
         return [place]
+
+
+def _pressed(finger: _PadFinger, place: native.Place) -> native.Place:
+    """Return a finger's place with its pressure, if its pad sends more than touched or not."""
+    return place._replace(pressure=finger.level) if 0 < finger.level < 1 else place
 
 
 def touch_base(message: Message) -> str | None:

@@ -24,7 +24,9 @@ from robojam.wire.native import (
     Input,
     Place,
     parse_integer,
+    parse_number,
     parse_place,
+    parse_pressure,
 )
 from robojam.wire.osc import Argument, Dropped, Message, bundle, encode
 
@@ -42,6 +44,12 @@ _COMPONENTS: Final = {
     "/tuio2/ptr": 2, "/tuio2/tok": 2, "/tuio2/bnd": 0,
     "/tuio2/p3d": 2, "/tuio2/t3d": 2, "/tuio2/b3d": 0,
 }  # fmt: skip
+#: Where a pressure stands behind the session id, by address: z in 2.5D, press of a pointer.
+_PRESSURE: Final = {"/tuio/25Dcur": 2, "/tuio/25Dobj": 3, "/tuio2/ptr": 7}
+#: Where the width of a blob stands, before its height, and the size that is a full pressure,
+#: in surfaces.
+_WIDTH: Final = {"/tuio/2Dblb": 3, "/tuio/25Dblb": 4, "/tuio2/bnd": 3}
+_FULL_SIZE: Final = 0.1
 _FRAME, _ALIVE, _TUIO2 = "/tuio2/frm", "/tuio2/alv", "/tuio2"
 #: Bit from which on a finger's id tells its profile: session ids count from 0 or 1.
 _PROFILE_BIT: Final = 27
@@ -261,7 +269,8 @@ class TuioReader:
                 self._open(host, profile, port, begun=False).alive = alive
                 return inputs
             case ("set", session, *values):
-                return self._set(profile, _PROFILES[profile], session, values, host, port)
+                skip = _PROFILES[profile]
+                return self._set(profile, profile, skip, session, values, host, port)
             case ("fseq", number):
                 value = parse_integer(number, _NUMBERS)
                 self._open(host, profile, port)
@@ -296,11 +305,13 @@ class TuioReader:
             frame.number = parse_integer(number, _NUMBERS)
             return inputs
         session, *values = args or (None,)
-        return self._set(_TUIO2, _COMPONENTS[address], session, values, host, port)
+        skip = _COMPONENTS[address]
+        return self._set(_TUIO2, address, skip, session, values, host, port)
 
     def _set(
         self,
         profile: str,
+        address: str,
         skip: int,
         session: Argument,
         values: Sequence[Argument],
@@ -312,6 +323,7 @@ class TuioReader:
             raise ArgumentError("wrong arguments")
         number = parse_integer(session)
         place = parse_place(values[skip], values[skip + 1])
+        place = place._replace(pressure=_pressure(address, values))
         places = self._open(host, profile, port).places
         if len(places) >= _MAX_CURSORS and number not in places:
             raise ArgumentError("too many fingers")
@@ -390,7 +402,8 @@ class TuioReader:
     ) -> list[tuple[str, Input]]:
         """Return the inputs of a cursor that is at a place."""
         before = source.cursors.get(cursor)
-        if before != place and self._echo.is_echo_place(source.player, *place[:2], now):
+        moved = before is None or before[:3] != place[:3]
+        if moved and self._echo.is_echo_place(source.player, *place[:2], now):
             # A loop that rounds places is found when its cursor has been heard for a while.
             lifts = [] if before is None else [source.lift(cursor)]
             return [*lifts, (source.player, Dropped("echo"))]
@@ -399,7 +412,7 @@ class TuioReader:
         inputs: list[tuple[str, Input]] = []
         if before is None and len(source.cursors) > _MAX_CURSORS:
             inputs.append(source.lift(next(iter(source.cursors))))
-        if before != place:  # a finger held still sends nothing
+        if moved:  # a finger held still sends nothing, however hard it presses
             phase = Phase.DOWN if before is None else Phase.MOVE
             inputs.append((source.player, Finger(phase, _finger(cursor), *place)))
         return inputs
@@ -559,3 +572,17 @@ class TuioWriter:
                 encode(ADDRESS, "si", "fseq", number),
             ]
         )
+
+
+def _pressure(address: str, values: Sequence[Argument]) -> float | None:
+    """Return how hard a finger presses, 0..1; None where its message does not say it.
+
+    Senders that do not measure it send 0, or less.
+    """
+    at, width = _PRESSURE.get(address), _WIDTH.get(address)
+    pressure = 0.0
+    if at is not None and at < len(values):
+        pressure = parse_number(values[at])
+    elif width is not None and width + 1 < len(values):
+        pressure = max(map(parse_number, values[width : width + 2])) / _FULL_SIZE
+    return parse_pressure(pressure) if pressure > 0 else None

@@ -196,7 +196,7 @@ def test_take_of_compiled_steps_is_regenerated_by_them_or_the_difference_is_name
 ):
     asked = []
 
-    def loads(path, *, device, voices, compiled=False):
+    def loads(path, *, device, voices, compiled=False, knobs=0):
         if threading.current_thread() is not threading.main_thread():  # of an engine before
             return load(path, device=device, voices=voices, compiled=compiled)
         asked.append(compiled)

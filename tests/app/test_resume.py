@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
+from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -15,8 +18,9 @@ from robojam.app.assemble import assemble, regenerate_session
 from robojam.config.options import Options
 from robojam.engine.model_loader import Models
 from robojam.jam.jam import RULES
+from robojam.sessions import checkpoint
 from robojam.sessions.regenerate import first_difference
-from robojam.sessions.session import Session, encode, encode_header, read
+from robojam.sessions.session import EndEvent, Session, encode, encode_header, read
 
 needs_model = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
 SOON = ("--threshold", "0.2", "--response", "1", "--seed", "5")
@@ -37,7 +41,7 @@ def killed(tmp_path_factory) -> Session:
     with serving(folder, *SOON, "--sound-latency", "12") as engine:
         out = engine.out
         play(out)
-        out.until(lambda: sum("/ai/" in m.address for m in out.received) > 5)
+        out.until(lambda: sum("/ai/" in m.address for m in out.received) > 1)
         out.listen(1.2)
         out.send("/robojam/memory", "f", 0.125)
         out.send("/robojam/down", "iff", 2, 0.7, 0.7)
@@ -58,7 +62,7 @@ def test_killed_engine_goes_on_with_what_it_heard_in_a_recording_of_its_own(kill
         assert status["fingers"] == 0  # of a finger that was down nobody knows any more
         assert (status["memory"], status["threshold"]) == (0.125, 0.2)
         play(engine.out)
-        engine.out.until(lambda: sum("/ai/" in m.address for m in engine.out.received) > 5)
+        engine.out.until(lambda: sum("/ai/" in m.address for m in engine.out.received) > 1)
         assert engine.end() == 0
     again = read(recordings(tmp_path)[-1])
     assert again.header.resumes == killed.path.name
@@ -91,14 +95,14 @@ def written(session: Session, path, header=None, events=None):
 
 @needs_model
 def test_recording_that_nothing_goes_on_from_is_refused_in_one_line(killed, tmp_path):
-    header, replace = killed.header, msgspec.structs.replace
-    other = replace(header, model=replace(header.model, sha256="ab" * 32))
+    header, changed = killed.header, msgspec.structs.replace
+    other = changed(header, model=changed(header.model, sha256="ab" * 32))
     (tmp_path / "text.jsonl").write_text("hello\n")
     for path, reason in (
         (tmp_path / "none.jsonl", "none.jsonl: cannot be read"),
         (tmp_path / "text.jsonl", "is not a robojam session"),
         (written(killed, tmp_path / "a.jsonl", events=[]), "nobody has played in it yet"),
-        (written(killed, tmp_path / "b.jsonl", replace(header, rules=RULES + 1)), "a newer"),
+        (written(killed, tmp_path / "b.jsonl", changed(header, rules=RULES + 1)), "a newer"),
         (written(killed, tmp_path / "c.jsonl", other), "was made with touch.safetensors (abab"),
     ):
         ran = subprocess.run(
@@ -126,11 +130,11 @@ def test_torn_or_foreign_recording_goes_on_with_what_it_has_and_says_so(killed, 
         (foreign, ["was made with elsewhere"]),
     ):
         warnings: list[str] = []
-        session = resume.read_jam(path)
-        assert session is not None
+        left = resume.read_jam(path, warnings)
+        assert left is not None
         models = Models([MODEL.parent], device="cpu")
-        _, resumed = resume.resume(session, Options(), models, warnings)
-        assert resumed.jam.t == session.duration
+        _, resumed = resume.resume(left, Options(), models, warnings)
+        assert resumed.jam.t == left.session.duration
         for text in said:
             assert any(text in warning for warning in warnings)
         assert bool(warnings) == bool(said)
@@ -139,9 +143,10 @@ def test_torn_or_foreign_recording_goes_on_with_what_it_has_and_says_so(killed, 
 @needs_model
 def test_jam_that_takes_too_long_to_be_heard_again_is_given_up(killed):
     models = Models([MODEL.parent], device="cpu")
-    session = resume.read_jam(killed.path)
+    left = resume.read_jam(killed.path, [])
+    assert left is not None
     with pytest.raises(resume.ResumeError, match="takes longer than 0 s to hear it again"):
-        resume.resume(session, Options(), models, [], patience=0.0)
+        resume.resume(left, Options(), models, [], patience=0.0)
 
 
 @needs_model
@@ -164,3 +169,117 @@ def test_ports_are_those_of_the_recording_unless_they_are_given(killed):
     assert recorded.sessions == Options().sessions  # of paths a recording has the names alone
     given = resume.with_ports(Options(osc_out=("127.0.0.1:7777",)), killed)
     assert given.osc_out == ("127.0.0.1:7777",)
+
+
+def left_by(folder: Path, engine) -> Path:
+    """Kill an engine, and wait until it has ended; return its recording."""
+    os.kill(engine.process.pid, signal.SIGKILL)
+    engine.process.wait(PATIENCE)
+    return recordings(folder)[-1]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory) -> Path:
+    """Play until there is a checkpoint, play on, and kill the engine; return its recording."""
+    folder = tmp_path_factory.mktemp("saved")
+    with serving(folder, *SOON) as engine:
+        out = engine.out
+        play(out)
+        out.until(lambda: sum("/ai/" in m.address for m in out.received) > 1)
+        out.send("/robojam/store", "s", "A")
+        out.ask(lambda _: any(folder.glob("*.checkpoint")))
+        out.send("/robojam/memory", "f", 0.125)
+        play(out)
+        answered = sum("/ai/" in m.address for m in out.received)
+        out.until(lambda: sum("/ai/" in m.address for m in out.received) > answered)
+        return left_by(folder, engine)
+
+
+def copied(recording: Path, folder: Path) -> Path:
+    """Copy a recording with its checkpoint, as they are read but once."""
+    folder.mkdir(exist_ok=True)
+    shutil.copy2(checkpoint.path_of(recording), folder)
+    return shutil.copy2(recording, folder / recording.name)
+
+
+@needs_model
+def test_jam_goes_on_from_its_checkpoint_exactly_and_has_another_one_then(saved, tmp_path):
+    recording = copied(saved, tmp_path / "left")
+    folder = tmp_path / "again"
+    with serving(folder, "--resume", str(recording), stderr=subprocess.PIPE) as engine:
+        status = engine.out.ask()
+        session = read(recording)
+        heard = [
+            e for e in session.touches() if e.touch.who == "human" and e.touch.phase != "up"
+        ]
+        assert (status["heard"], status["memory"]) == (len(heard), 0.125)
+        assert status["memories"] == ["A"]
+        engine.out.ask(lambda _: any(folder.glob("*.checkpoint")))
+        assert not checkpoint.path_of(recording).exists()  # the new one has all that it has
+        play(engine.out)
+        engine.out.until(lambda: sum("/ai/" in m.address for m in engine.out.received) > 1)
+        assert engine.end() == 0
+        assert engine.process.stderr is not None
+        assert "not used" not in engine.process.stderr.read()
+    assert not any(folder.glob("*.checkpoint"))
+    again = read(recordings(folder)[-1])
+    assert again.header.resumes == recording.name
+    assert again.events[: len(session.events)] == session.events
+    made, differences = regenerate_session(again)
+    assert differences == []
+    assert first_difference(again, made.events) is None
+
+
+@needs_model
+def test_checkpoint_that_is_torn_or_of_another_is_not_used_and_that_is_said(
+    saved, killed, tmp_path
+):
+    torn = copied(saved, tmp_path / "torn")
+    path = checkpoint.path_of(torn)
+    path.write_bytes(path.read_bytes()[:-5])
+    other = tmp_path / killed.path.name
+    other.write_bytes(killed.path.read_bytes())
+    shutil.copy2(checkpoint.path_of(saved), checkpoint.path_of(other))
+    spoilt = copied(saved, tmp_path / "spoilt")
+    kept = checkpoint.read(checkpoint.path_of(spoilt))
+    elsewhere = copied(saved, tmp_path / "elsewhere")
+    moment = msgspec.structs.replace(kept.moment, build="elsewhere")
+    for place, changed in ((spoilt, replace(kept, state=kept.state[:100])),
+                           (elsewhere, replace(kept, moment=moment))):  # fmt: skip
+        checkpoint.path_of(place).write_bytes(checkpoint.encode(changed))
+    for place, said in (
+        (torn, "it is torn or damaged"),
+        (other, "it is of another recording"),
+        (spoilt, "its state cannot be read"),
+        (elsewhere, "it was written by elsewhere"),
+    ):
+        warnings: list[str] = []
+        models = Models([MODEL.parent], device="cpu")
+        left = resume.read_jam(place, warnings)
+        assert left is not None
+        _, resumed = resume.resume(left, Options(), models, warnings)
+        assert len(warnings) == 1
+        assert f"is not used: {said}" in warnings[0]
+        assert "heard again from its beginning" in warnings[0]
+        events = [e for e in read(place).events if not isinstance(e, EndEvent)]
+        assert [*resumed.before.events][: len(events)] == events
+
+
+@needs_model
+def test_jam_from_a_checkpoint_is_the_one_that_heard_everything(saved, tmp_path):
+    jams = []
+    for use in (True, False):
+        recording = copied(saved, tmp_path / str(use))
+        models = Models([MODEL.parent], device="cpu")
+        left = resume.read_jam(recording, [], checkpoints=use)
+        assert left is not None
+        assert (left.checkpoint is not None) == use
+        options, resumed = resume.resume(left, Options(), models, [])
+        assert len(resumed.before.lines) > 0 or not use
+        jam, player = resumed.jam, resumed.loaded.player
+        player._memory.settle()
+        jam.advance(read(saved).duration + 10.0)
+        jams.append(
+            (options, resumed.seed, jam.t, jam.memories, player.pack(player.save(), []))
+        )
+    assert jams[0] == jams[1]

@@ -66,7 +66,9 @@ def test_sound_that_does_not_come_back_is_said_with_what_to_look_for(jack):
 
 
 def test_latency_of_midi_is_that_of_landings_which_come_back_at_a_port(jack):
-    name, value, note = measured(jack, "midi", 4)
+    figure = measured(jack, "midi", 4)
+    assert len(figure) == 3, figure
+    name, value, note = figure
     assert name == "OSC to MIDI, by loopback"
     assert -2 <= value < 250
     assert "landings" in note

@@ -44,14 +44,17 @@ def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 def test_every_option_is_on_the_command_line_and_in_toml_under_one_name(tmp_path):
     given = {
-        "model": "m.safetensors", "device": "cpu", "voices": 4, "seed": 2**63 - 1,
+        "model": "m.safetensors", "device": "cpu", "knobs": 9, "voices": 4, "seed": 2**63 - 1,
         "osc-in": "0.0.0.0:0", "osc-out": ["h:1/native", "10.0.0.2:65535"], "osc-ahead": 20,
         "tuio-in": "none", "touchosc": ["/1/xy=y,x", "learn"], "announce": False,
         "web": "0.0.0.0:80", "web-control": True, "web-cert": "pad.pem:key.pem",
         "midi-in": ["Seaboard", "Pedal/pedal"], "midi-out": ["Surge/mpe", "virtual:it/scale"],
+        "serial": ["/dev/ttyACM0@9600", "COM3"], "serial-midi": ["/dev/ttyAMA0"],
+        "midi-websocket": "0.0.0.0:5001", "allow-origin": ["https://example.org", "null"],
         "sound-latency": 9, "window-latency": 12.5,
         "sound": False, "sound-out": "Headphones", "record": False, "sessions": "jams",
         "log": "log.txt", "verbose": True, "mode": "duet", "scale": "minor",
+        "show": True, "show-allow": ["volume", "mode"], "show-anyway": True,
         "instrument": "human=drums,ai=chirp", "roles": "roles.toml",
         "control": ["10.0.0.7", "fd00::/64", "ipad.local"],
     }  # fmt: skip

@@ -200,3 +200,26 @@ def test_regeneration_with_one_touch_altered_gives_another_answer_from_there_on(
         [e for e in s.touches() if is_machine(e.touch.who) and e.t > after] for s in (was, now)
     ]
     assert played[0][0] != played[1][0]
+
+
+def test_replay_turns_the_knobs_of_the_jam_but_not_those_of_a_host_that_it_names(jam, tmp_path):
+    session = read(jam)
+    elsewhere = Client(("127.0.0.1", 0))
+    rows = {
+        "across": {"target": "osc /across", "source": "x"},
+        "far": {"target": "osc /far", "source": "x", "port": f"127.0.0.1:{elsewhere.port}"},
+    }
+    options = session.header.options | {"map": {"out": rows}}
+    header = msgspec.structs.replace(session.header, options=options)
+    path = tmp_path / "mapped.jsonl"
+    path.write_bytes(b"".join([encode_header(header), *map(encode, session.events)]))
+    received, _ = replaying(path, "--speed", "4")
+    turned = [m.args[0] for m in received if m.address == "/across"]
+    played = [
+        m.args[1] for m in received if m.address in ("/robojam/ai/down", "/robojam/ai/move")
+    ]
+    assert turned
+    assert set(turned) <= set(played)
+    assert turned[-1] == played[-1]  # also where it came within 4 ms of the one before
+    assert not elsewhere.receive(0.2)
+    elsewhere.close()

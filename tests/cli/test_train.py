@@ -286,7 +286,7 @@ def test_train_refuses_wrong_data_with_the_reason(data, tmp_path, capsys):
         ([lone], "lone.npz has no performance of two"),
         ([single], "single.npz has one performance"),
         ([data, kanji], "cannot be joined"),
-        ([data, "--val", kanji], "different kinds"),
+        ([data, "--val", kanji], "(dx, dy, lifted)"),
         ([data, "--val", lone], "lone.npz has no performance of two"),
         ([data, "--val", tmp_path / "none.npz"], "none.npz"),
     ]:
@@ -501,7 +501,7 @@ def test_train_from_a_model_keeps_its_kind_and_adds_to_its_training_data(
         ([data, "--from", model, "--units", 3], "the sizes are that model's"),
         ([data, "--from", model, "--size", "s"], "the sizes are that model's"),
         ([data, "--from", model, "--resume"], "there is no run"),
-        ([strokes, "--from", model], "are of different kinds"),
+        ([strokes, "--from", model], r"holds \(dx, dy, lifted\), and"),
     ]:
         assert re.search(message, refusal(capsys, "train", *arguments, "--to", to))
 

@@ -50,6 +50,7 @@ def test_row_without_more_goes_through_the_whole_range(options):
         ("cc14 1", (0, 16383)),
         ("nrpn 1:2", (0, 16383)),
         ("pitch bend", (-8192, 8191)),
+        ("note", (0, 127)),
         ("osc /a/b", (0, 1)),
     ],
 )
@@ -116,11 +117,15 @@ def test_options_with_a_table_survive_the_supervisor_s_json(options):
         (KNOB + ', scale = "blues"', "it needs to = [LOW, HIGH] from 0 to 127"),
         (KNOB + ', scale = "blues", to = [36, 84], key = "H"', "no key is named 'H'"),
         (KNOB + ', scale = "blues", to = [36, 84], steps = 5', "steps and scale"),
-        ('target = "nrpn 1:1", source = "y", scale = "blues", to = [1, 99]', "cc and osc"),
+        ('target = "nrpn 1:1", source = "y", scale = "blues", to = [1, 99]', "cc, note and"),
         (KNOB + ", channel = 17", "channel = 17: "),
         (KNOB + ', port = ""', "no part of a MIDI port"),
         ('target = "osc /a", source = "y", channel = 3', "channel is of MIDI"),
         ('target = "osc /a", source = "y", port = "here"', "is not HOST:PORT"),
+        (KNOB + ", velocity = 5", "velocity is of a note, and the target is cc"),
+        ('target = "note", source = "y", velocity = 0', "velocity = 0: "),
+        ('target = "note", source = "y", velocity = "loud"', "allowed: 1 to 127, x, y, dt"),
+        ('target = "note 5", source = "y"', "pitch bend, note, or osc /ADDRESS"),
         ('target = "osc /a", source = "y", to = [0, 1e10]', "up to 1e9"),
     ],
 )  # fmt: skip
@@ -169,11 +174,11 @@ def test_wrong_input_is_refused(options, row, said):
     assert said in line
 
 
-def test_seventeenth_output_is_refused(options):
+def test_one_output_too_many_is_refused(options):
     rows = [f"k{n} = {{ target = 'cc {n}', source = 'x' }}" for n in range(MAX_KNOBS + 1)]
-    assert len(options("\n".join(["[map.out]", *rows[:-1]])).map.out) == 16
+    assert len(options("\n".join(["[map.out]", *rows[:-1]])).map.out) == MAX_KNOBS
     line = refusal(options, "\n".join(["[map.out]", *rows]))
-    assert "out has 17 knobs; allowed: up to 16" in line
+    assert f"out has {MAX_KNOBS + 1} knobs; allowed: up to {MAX_KNOBS}" in line
 
 
 # -- outputs -------------------------------------------------------------------------------

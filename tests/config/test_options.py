@@ -20,6 +20,7 @@ from robojam.config.addresses import (
     parse_address,
     parse_output,
     parse_pad,
+    parse_serial,
     parse_tuio,
     reachable,
     reachable_here,
@@ -65,6 +66,7 @@ def test_defaults_are_those_of_the_contract():
     assert defaults | controls == {
         "model": None,
         "device": "auto",
+        "knobs": 0,
         "mode": "call-response",
         "threshold": 0.5,
         "response": 5.0,
@@ -92,8 +94,13 @@ def test_defaults_are_those_of_the_contract():
         "midi-in": (),
         "midi-out": (),
         "midi": {},
+        "serial": (),
+        "serial-midi": (),
+        "midi-websocket": "none",
+        "allow-origin": (),
         "map": {"out": {}, "in": {}, "scene": {}},
         "morph": 0.0,
+        "amount": None,
         "control": (),
         "roles": None,
         "role-rules": None,
@@ -111,10 +118,42 @@ def test_defaults_are_those_of_the_contract():
         "scale": "free",
         "volume": 0.7,
         "record": True,
+        "show": False,
+        "show-allow": ("pause",),
+        "show-anyway": False,
         "sessions": "sessions",
         "log": None,
         "verbose": False,
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "port", "baud"),
+    [
+        ("/dev/ttyACM0", "/dev/ttyACM0", 31250),
+        ("/dev/ttyACM0@9600", "/dev/ttyACM0", 9600),
+        ("COM3@115200", "COM3", 115200),
+        ("A@B@50", "A@B", 50),
+    ],
+)
+def test_serial_port_may_have_a_rate(text, port, baud):
+    assert parse_serial(text, 31250) == (port, baud, False)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "@9600", "a@", "a@fast", "a@49", "a@4000001", "a\0", "a@9.6"]
+)
+def test_what_is_no_serial_port_is_refused(text):
+    for field in ("serial", "serial_midi"):
+        assert f"{field.replace('_', '-')}: " in refusal(**{field: [text]})
+
+
+def test_thru_of_a_serial_port_of_midi_is_refused_with_what_to_write():
+    assert 'who = "all"' in refusal(serial_midi=["/dev/ttyACM0?thru"])
+
+
+def test_too_many_serial_ports_are_refused():
+    assert "allowed: a list of PORT[@BAUD], up to 8" in refusal(serial=["a"] * 9)
 
 
 def test_ranges_are_those_of_the_contract():

@@ -201,13 +201,13 @@ REFUSED: dict[str, tuple[str, Held, str]] = {
     "a zip bomb": ("a.npz", bomb, "touches unpacks to"),
     "a newer session": (
         "a.jsonl",
-        JAM.replace(b'"robojam":1', b'"robojam":2'),
-        "line 1: was made by a newer robojam (format 2): update robojam",
+        JAM.replace(b'"robojam":1', b'"robojam":9'),
+        "line 1: was made by a newer robojam (format 9): update robojam",
     ),
     "another instrument's log": (
         "a.log",
-        b"2024-06-12T12:34:56,interface" + b",0.5" * 8 + b"\n",
-        "is an IMPSY log of 8 numbers a line; a touch has two, x and y",
+        b"2024-06-12T12:34:56,interface" + b",0.5" * 17 + b"\n",
+        "has 17 values a line, and an event of knobs has 16 at most",
     ),
     "pixels in some lines": (
         "a.csv",

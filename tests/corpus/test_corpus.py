@@ -20,8 +20,9 @@ from support import CORPUS, has_corpus
 from support.models import dequantised
 from support.recordings import down, move, up
 
-from robojam.corpus.corpus import STROKE, TOUCH, Corpus, CorpusError, clean
+from robojam.corpus.corpus import STROKE, Corpus, CorpusError, clean
 from robojam.corpus.formats import read, read_all
+from robojam.model.event import TOUCH
 from robojam.sessions.session import (
     EndEvent,
     Header,

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.models import STROKES, TOUCHES, corpus
 
-from robojam.corpus.corpus import TOUCH, Corpus, clean
+from robojam.corpus.corpus import Corpus, clean
 from robojam.corpus.split import split
+from robojam.model.event import TOUCH
 
 
 def jam(count: int, *pauses: tuple[int, float]) -> Corpus:

@@ -9,8 +9,9 @@ import pytest
 from support.models import STROKES, corpus
 
 from robojam.corpus import summary as summaries
-from robojam.corpus.corpus import TOUCH, Corpus
+from robojam.corpus.corpus import Corpus
 from robojam.corpus.summary import summarise
+from robojam.model.event import TOUCH
 
 FIRST = [(0.0, 0.5, 0, 0), (0.25, 0.5, 0.5, 1), (0.25, 0.5, 5, 0)]
 SECOND = [(i / 600, 7 / 600, 0.1 * (i > 0), i > 0) for i in range(1, 9)]

@@ -79,7 +79,12 @@ def test_values_of_json_are_replaced_at_any_depth_and_their_keys():
 def test_names_are_taken_from_environment_system_and_options():
     options = Options(
         osc_in="studio-pc:5005",
-        osc_out=("tablet.example.org:9000/touchosc", "192.168.0.9:1", "[fe80::1%eth0]:9"),
+        osc_out=(
+            "tablet.example.org:9000/touchosc",
+            "192.168.0.9:1",
+            "[fe80::1%eth0]:9",
+            "synth.local:9000?latency=20&thru",
+        ),
         control=("host-of-anna", "10.0.0.0/8"),
     )
     environment = {
@@ -88,7 +93,8 @@ def test_names_are_taken_from_environment_system_and_options():
     }  # fmt: skip
     private = of_this_machine(options, environment)
     assert {"zoe9", "boss", "zoe-home"} <= set(private.users)
-    wanted = {"pit.opera.example", "pit", "studio-pc", "tablet.example.org", "host-of-anna"}
+    wanted = {"pit.opera.example", "pit", "studio-pc", "tablet.example.org", "host-of-anna",
+              "synth.local"}  # fmt: skip
     assert wanted <= set(private.hosts)
     assert "/srv/people/zoe-home" in private.homes
     assert not {"", "192.168.0.9", "localhost", "root", "robojam"} & {

@@ -35,7 +35,7 @@ def said(caplog) -> list[str]:
         (b"\x1b[2J\xff\0", "malformed (b'\\x1b[2J\\xff\\x00')"),
         (
             osc.encode("/robojam/down", "ff", 0.5, 0.5),
-            "wrong arguments ('/robojam/down' ff; it takes id x y)",
+            "wrong arguments ('/robojam/down' ff; it takes id x y or id x y pressure)",
         ),
         (osc.encode("/robojam/pause", "i", 2), "out of range ('/robojam/pause' i; it takes 0"),
         (osc.encode("/robojam/volume", "f", 9.0), "out of range (volume = 9.0; allowed: a num"),

@@ -36,9 +36,9 @@ class SlowPlayer(RandomPlayer):
         self._work()
         return super().choose(voice)
 
-    def feed(self, x: float, y: float, dt: float, moving: bool) -> None:
+    def feed(self, *touch: Any) -> None:
         self._work(self.voices - self.resting)
-        super().feed(x, y, dt, moving)
+        super().feed(*touch)
 
 
 @pytest.fixture

@@ -434,6 +434,7 @@ CONTROLS = {
     "bars": "i",
     "clock_out": "s",
     "morph": "f",
+    "amount": "s",
     "metronome": "f",
 }
 
@@ -887,6 +888,27 @@ def test_recorded_events_are_in_the_order_of_time(driven):
 # -- a slow disk -----------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "silence", [("/touch", "ff", 0.5, 0.5), ("/robojam/down", "iff", 1, 0.5, 0.5)]
+)
+def test_lift_of_a_finger_that_is_silent_reaches_monitors_and_recording_in_its_turn(
+    tmp_path, silence
+):
+    d = DrivenEngine(tmp_path, mode="listen")
+    subscribe(d)
+    d.send(*silence)
+    written = []
+    d.engine._takes._recorder.write = written.append  # type: ignore[method-assign]
+    d.take()
+    while not written:  # nothing else happens
+        assert d.now < 1020.0
+        d.now += min(d.engine.advance(), 0.5) + 1e-6
+        lifted = [m.name for m in d.take() if m.to == MONITOR and m.name.endswith("up")]
+        assert len(lifted) == len(written)
+        assert not d.engine._publisher._unflushed
+    assert [event.touch.phase for event in written] == ["up"]
+
+
 def test_disk_that_hangs_delays_no_touch_and_loses_none(tmp_path, monkeypatch):
     """The disk takes its first line only when all has been played."""
     hung, may_go_on, write = threading.Event(), threading.Event(), RecordingFile._write
@@ -950,3 +972,17 @@ def test_player_that_is_offered_for_another_model_or_number_of_voices_does_not_p
         slow.engine.calls.drain()
         play(slow)
         assert slow.end().header.build == "a build"
+
+
+def test_monitors_get_a_measured_pressure_before_its_touch(tmp_path):
+    d = DrivenEngine(tmp_path)
+    d.send("/robojam/subscribe", "i", MONITOR[1])
+    d.take()
+    d.send("/robojam/down", "ifff", 3, 0.5, 0.25, 0.75)
+    d.send("/robojam/move", "iff", 3, 0.5, 0.5)
+    sent = [(m.address, m.args[:2]) for m in d.take() if m.to == MONITOR and "human" in m.name]
+    assert sent[0] == ("/robojam/human/pressure", (3, 0.75))
+    assert [address for address, _ in sent[1:]] == [
+        "/robojam/human/down",
+        "/robojam/human/move",
+    ]

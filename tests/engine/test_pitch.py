@@ -21,7 +21,7 @@ from robojam.wire.native import PitchedFinger
 
 CHORD = (60, 64, 67, 72)  # C4 E4 G4 C5
 STYLES = {
-    **{name: style for name, style in PRESETS.items() if style.kind != "cc"},
+    **{name: style for name, style in PRESETS.items() if style.kind in ("mpe", "notes")},
     "wide": Style(low=0, high=127),
     "dorian": Style(kind="notes", scale="dorian", key="D"),
 }

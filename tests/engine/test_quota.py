@@ -16,7 +16,7 @@ from robojam.engine.quota import ALL, QUOTA, RecordingQuota, line_size
 from robojam.limits import HostLimiter, RateLimiter
 from robojam.sessions.regenerate import first_difference, regenerate
 from robojam.sessions.session import TouchEvent, encode
-from robojam.touch import Phase, Touch
+from robojam.touch import Phase, Touch, place_of
 
 STRANGER, OWN = ("10.9.8.7", 4000), ("127.0.0.1", 4000)
 HOUR = 3600
@@ -145,3 +145,12 @@ def test_size_of_a_line_is_about_that_of_the_recorder() -> None:
         written = len(encode(TouchEvent(123.45678901234, touch)))
         guessed = line_size("human12", 3, touch.x, touch.y, pressure)
         assert written <= guessed < 1.25 * written
+
+
+@pytest.mark.parametrize("count", [1, 4, 16])
+def test_size_of_a_line_of_knobs_is_about_that_of_the_recorder(count: int) -> None:
+    knobs = tuple(0.30000001192092896 + 0.01 * i for i in range(count))
+    touch = Touch(*place_of(knobs), 0.016666, Phase.MOVE, 3, "human12", None, knobs)
+    written = len(encode(TouchEvent(123.45678901234, touch)))
+    guessed = line_size("human12", 3, touch.x, touch.y, None, count)
+    assert written <= guessed < 1.25 * written

@@ -12,6 +12,7 @@ from support.players import RandomPlayer
 
 from robojam.engine.takes import Resumed
 from robojam.player.player import ModelPlayer
+from robojam.sessions.recorder import Before
 from robojam.sessions.regenerate import Rerun, first_difference, regenerate
 from robojam.sessions.session import EndEvent, Session, SetEvent, TouchEvent
 from robojam.touch import is_machine
@@ -26,7 +27,8 @@ def resumed(session: Session, player) -> Resumed:
     rerun = Rerun(session, player, lambda _: player)
     events = tuple(rerun.events(ends=False))
     header = msgspec.structs.replace(session.header, resumes="first.jsonl")
-    return Resumed(rerun.jam, header, events, playing(player), header.seed, 0.0)
+    before = Before(events=events)
+    return Resumed(rerun.jam, header, before, playing(player), header.seed, 0.0)
 
 
 def play(driven: DrivenEngine, until: float, rng: random.Random) -> None:
@@ -162,3 +164,40 @@ def test_planned_answers_of_a_model_go_on_touch_for_touch(tmp_path):
     again = DrivenEngine(tmp_path / "b", player, resumed(cut(session, n), player), **options)
     play(again, 8.0, random.Random(4))
     assert by_players(again.end()) == by_players(session)
+
+
+def test_fingers_that_a_jam_left_down_are_lifted_at_the_outputs_when_it_goes_on(tmp_path):
+    first = DrivenEngine(tmp_path / "1", mode="solo", voices=2)
+    while first.status()["fingers"] < 2:
+        first.wait(0.01)
+    first.engine._takes.close()  # killed: nothing was lifted
+    session = recording(tmp_path / "1")
+    down = {e.touch.who for e in session.touches() if e.touch.phase != "up"}
+    player = RandomPlayer(voices=2)
+    second = DrivenEngine(
+        tmp_path / "2", resumed=resumed(session, player), mode="solo", voices=2
+    )
+    lifted = {m.name.removesuffix("/up") for m in second.take() if m.name.endswith("/up")}
+    assert lifted == down == {"ai", "ai2"}
+
+
+def test_every_voice_is_lifted_at_outputs_of_all_dialects_when_a_jam_goes_on(tmp_path):
+    """The last moments before a crash are in no recording, and may have been a landing."""
+    first = DrivenEngine(tmp_path / "1", voices=2)
+    first.send("/robojam/down", "iff", 0, 0.5, 0.5)
+    first.engine._takes.close()
+    session = recording(tmp_path / "1")
+    dialects = ("", "/touchosc", "/tuio", "/microjam", "/impsy", "/interface")
+    outputs = tuple(f"127.0.0.1:{9000 + i}{each}" for i, each in enumerate(dialects))
+    second = DrivenEngine(
+        tmp_path / "2", resumed=resumed(session, RandomPlayer(voices=2)), voices=2,
+        osc_out=outputs, osc_ahead=50.0,
+    )  # fmt: skip
+    second.wait(0.1)
+    assert second.status()["dropped"] == {}
+    third = DrivenEngine(
+        tmp_path / "3", resumed=resumed(session, RandomPlayer(voices=2)), voices=2
+    )
+    lifted = [m.name for m in third.take() if m.name.startswith("ai")]
+    assert lifted == ["ai/up", "ai2/up"]
+    assert "ai" not in {e.touch.who for e in third.end().touches()}

@@ -25,12 +25,12 @@ class Answering(RandomPlayer):
 
     answers = False
 
-    def feed(self, x, y, dt, moving):
-        super().feed(x, y, dt, moving)
+    def feed(self, *touch):
+        super().feed(*touch)
         self.answers = True
 
-    def commit(self, voice, x, y, dt, moving):
-        super().commit(voice, x, y, dt, moving)
+    def commit(self, voice, *touch):
+        super().commit(voice, *touch)
         self.answers = False
 
     def sample(self, voices):

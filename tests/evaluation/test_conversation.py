@@ -36,7 +36,7 @@ class Echo(ScriptedPlayer):
         self.heard: list[tuple[float, float, float, bool]] = []
         self.at = 0
 
-    def feed(self, x: float, y: float, dt: float, moving: bool) -> None:
+    def feed(self, x: float, y: float, dt: float, moving: bool, *_values: Any) -> None:
         if self.at:
             self.heard, self.at = [], 0
         self.heard.append((x, y, dt, moving))
@@ -45,7 +45,7 @@ class Echo(ScriptedPlayer):
         x, y, dt, moving = self.heard[self.at % len(self.heard)]
         return [Proposal(x, y, max(dt, 0.01), moving) for _ in voices]
 
-    def commit(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:
+    def commit(self, *_touch: Any) -> None:
         self.at += 1
 
 

@@ -11,10 +11,11 @@ import torch
 from support import CORPUS, has_corpus
 from support.models import STROKES, TOUCHES, TRAINED, corpus, dequantised, is_trained, small
 
-from robojam.corpus.corpus import TOUCH, Corpus, clean
+from robojam.corpus.corpus import Corpus, clean
 from robojam.corpus.formats import read
 from robojam.evaluation import likelihood
 from robojam.evaluation.likelihood import Score, mean_score, score
+from robojam.model.event import TOUCH
 from robojam.model.mdrnn import EventModel, load
 
 MODEL = small(TOUCHES, seed=1)

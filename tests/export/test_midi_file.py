@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.jack import SOUNDFONT, left_on, missing
 
-from robojam.export.midi_file import allocate, ticks_per_beat, write
+from robojam.export.midi_file import allocate, style_named, ticks_per_beat, write
 from robojam.sessions.session import Header, ModelRef, Session, SetEvent, TouchEvent
 from robojam.touch import Phase, Touch
 from robojam.wire.midi.reader import make_reader
@@ -24,6 +24,9 @@ HEADER = Header(
     seed=7,
     options={},
 )
+
+#: The presets that play touches.
+PLAYING = {name: style for name, style in PRESETS.items() if style.kind != "map"}
 
 
 def event(t, phase, x=0.5, y=0.5, who="ai", finger=0):
@@ -154,7 +157,7 @@ def test_note_that_is_held_is_not_bent_by_another_player(tmp_path):
     assert any(m[0] >> 4 == 0xE for m in machine)
 
 
-@pytest.mark.parametrize("style", PRESETS)
+@pytest.mark.parametrize("style", PLAYING)
 def test_no_channel_is_shared_and_that_of_drums_is_left_to_drums(tmp_path, style):
     events = []
     for n, who in enumerate(("human", "human2", "ai", "ai2")):
@@ -191,7 +194,7 @@ def test_players_who_need_more_channels_than_there_are_have_another_port(tmp_pat
 
 @given(
     st.dictionaries(st.sampled_from("abcdefghijklmnopqrst"), st.integers(0, 20), max_size=20),
-    st.sampled_from([*PRESETS.values(), Style(members=1), Style(kind="notes", channel=16)]),
+    st.sampled_from([*PLAYING.values(), Style(members=1), Style(kind="notes", channel=16)]),
 )
 def test_parts_of_a_port_do_not_meet(fingers, style):
     parts = allocate(fingers, style)
@@ -268,3 +271,8 @@ def test_fluidsynth_plays_the_file_in_tune_with_pitch_following_x(tmp_path):
         wanted = 440 * 2 ** ((36 + 48 * x - 69) / 12)
         assert 12 * abs(np.log2(hertz / wanted)) < 0.25  # semitones; it has some vibrato
     assert np.abs(sound[-2000:]).max() < 0.01
+
+
+def test_style_that_plays_no_touches_is_refused():
+    with pytest.raises(ValueError, match="the style map plays no touches"):
+        style_named(Session(HEADER, ()), "map")

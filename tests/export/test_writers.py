@@ -25,7 +25,8 @@ def test_csv_is_read_back_as_the_same_performances(path, tmp_path, capsys):
         assert again.inferred == 0
         np.testing.assert_array_equal(again.events[:, [0, 1, 3]], rows[:, [0, 1, 3]])
         np.testing.assert_allclose(again.events[1:, 2], rows[1:, 2], atol=1e-9)
-    np.testing.assert_array_equal(played["human"][1], read_performances(path).events)
+    human = played["human"][1][:, :4]
+    np.testing.assert_array_equal(human, read_performances(path).events)
 
 
 def test_csv_has_the_names_that_pandas_looks_up(tmp_path, capsys):

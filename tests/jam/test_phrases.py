@@ -227,6 +227,22 @@ def test_plan_with_a_lead_goes_on_from_what_was_played_meanwhile(asks: str) -> N
     assert take.counts.planned == 1
 
 
+@pytest.mark.parametrize("gone", [1.5, 2.5])
+def test_plan_of_a_jam_that_is_gone_is_played_by_its_twin_or_given_up(gone: float) -> None:
+    take = call(response=4.0)
+    take.jam.follows = True
+    take.until(1.4)
+    take.set(1.41, "planning", 0.3)
+    idle(take, 1.42)  # all steps are made
+    take.until(gone)  # and the other jam never says that it is planned
+    take.jam.go_on(take.jam.sink, take.counts)
+    idle(take, gone, turns=1)
+    is_in_time = gone < 1.71
+    assert told(take) == [("planning", 0.3, 1.41), *[("planned", 0.3, 1.5)] * is_in_time]
+    assert take.counts.plans_late == (not is_in_time)
+    assert take.jam._planning.plan is None, "it would keep the jam from being saved"
+
+
 def test_answer_on_request_plays_the_plan_if_it_is_finished() -> None:
     take = call()
     idle(take, 1.25)

@@ -252,3 +252,30 @@ def test_morph_moves_a_knob_that_has_been_heard_by_its_smoothing():
     sent = run(bank, 0.999, 5.0)
     assert sent[-1][1] == 75
     assert len(sent) > 20
+
+
+# -- amounts -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("amount", "expected"), [(1.0, [20, 65, 110]), (0.5, [20, 42, 65]), (0.0, [20])]
+)
+def test_amount_is_the_part_of_the_way_to_the_high_end_that_a_knob_goes(amount, expected):
+    bank = KnobBank([spec("x", Shape(0, 1, 20, 110))], amounts=[amount])
+    values = at(bank, 0.0, 0.0, Phase.DOWN) + at(bank, 1.0, 0.5) + at(bank, 2.0, 1.0)
+    assert values == expected
+
+
+def test_knob_goes_to_another_amount_at_once_and_keeps_it_in_another_scene():
+    bank = KnobBank([spec("x", Shape(0, 1, 0, 100), Shape(0, 1, 0, 10)), spec("y")])
+    at(bank, 0.0, 1.0, Phase.DOWN)
+    bank.adjust([0.5, 1.0], 1.0)
+    assert bank.take(1.0) == [(0, 50.0)]  # and the other is not sent
+    bank.morph(1.0, 2.0)
+    assert bank.take(2.0)[0] == (0, 5.0)
+
+
+def test_knob_of_any_amount_is_held_to_the_steps_of_its_full_range():
+    bank = KnobBank([spec("x", Shape(0, 1, 0, 100), steps=5)], amounts=[0.6])
+    values = [value for i in range(21) for value in at(bank, i, i / 20, Phase.MOVE)]
+    assert values == [0, 25, 50]

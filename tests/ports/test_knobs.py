@@ -107,6 +107,42 @@ def test_scene_of_a_jam_without_scenes_is_refused(tmp_path):
     assert engine.status()["dropped"] == {"unknown scene": 1}
 
 
+def test_amount_of_a_knob_is_set_by_osc_recorded_and_told_to_monitors(tmp_path):
+    rows = {
+        "a": {"target": "osc /a", "source": "x"},
+        "b, c": {"target": "osc /b", "source": "x"},
+    }
+    engine = jam(tmp_path, rows)
+    play(engine)
+    assert values(engine.take())[-1] == 0.5
+    engine.send("/robojam/subscribe", "i", 7000)
+    engine.send("/robojam/map/amount", "sf", "a", 0.5)
+    engine.send("/robojam/map/amount", "si", "b, c", 0)
+    engine.wait(1.0)
+    sent = engine.take()
+    assert (values(sent), values(sent, "/b")) == ([0.25], [0.0])
+    told = [m.args[0] for m in sent if m.name == "amount"]
+    assert told == ["", "a=0.5", "a=0.5,b, c=0"]
+    engine.send("/robojam/amount", "s", "a=1")
+    engine.wait(1.0)
+    assert values(engine.take()) == [0.5]
+    engine.send("/robojam/map/amount", "sf", "d", 0.5)
+    engine.send("/robojam/map/amount", "sf", "a", 1.5)
+    assert engine.status()["dropped"] == {"unknown knob": 1, "unknown amount": 1}
+    changes = [e.values for e in engine.end().events if hasattr(e, "values")]
+    assert [c["amount"] for c in changes if "amount" in c][-1] == "b, c=0"
+
+
+def test_jam_begins_with_the_amounts_of_its_option_and_a_scene_keeps_them(tmp_path):
+    scene = {"low": {}, "high": {"a": {"to": [0, 100]}}}
+    engine = jam(tmp_path, scene=scene, amount="a=0.5")
+    play(engine)
+    assert values(engine.take())[-1] == 0.25
+    engine.send("/robojam/scene", "s", "high")
+    engine.wait(1.0)
+    assert values(engine.take()) == [25.0]
+
+
 def test_jam_begins_at_the_place_of_its_option(tmp_path):
     scene = {"low": {}, "high": {"a": {"to": [0, 100]}}}
     engine = jam(tmp_path, scene=scene, morph=1.0)
@@ -205,3 +241,13 @@ def test_running_engine_sends_knobs_by_udp_to_its_output_and_to_a_receiver(tmp_p
             assert not values(e.out.received, "/knob/y")
     finally:
         receiver.close()
+
+
+def test_end_sends_the_last_value_of_a_movement(tmp_path):
+    engine = jam(tmp_path, {"a": {"target": "osc /a", "source": "x", "who": "humans"}})
+    engine.send("/robojam/down", "iff", 1, 0.25, 0.5)
+    engine.now += INTERVAL / 4
+    engine.send("/robojam/move", "iff", 1, 0.75, 0.5)
+    assert values(engine.take()) == [0.25]  # the second one comes too soon after it
+    engine.end()
+    assert values(engine.take()) == [0.75]

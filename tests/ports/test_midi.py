@@ -18,7 +18,7 @@ from robojam.jam.events import ControlChanged, TouchPlayed, TurnChanged
 from robojam.ports.midi import ECHO, GATHER, MISSED, SILENCE, MidiPorts
 from robojam.ports.midi_process import OUTPUTS
 from robojam.sessions.session import SetEvent
-from robojam.touch import Phase, Touch
+from robojam.touch import Phase, Touch, place_of
 from robojam.wire.midi import stream
 from robojam.wire.midi.styles import PRESETS, parse_styles
 from robojam.wire.native import Control, Dropped, Finger, PhaselessTouch, PitchedFinger
@@ -648,6 +648,106 @@ def test_morph_moves_a_knob_of_midi(monkeypatch):
     ports.client.take()
     ports.midi.handle(ControlChanged(1.0, "morph", 0.5), ports.now)
     assert ports.client.take() == [stream.control(15, 20, 50)]
+
+
+# -- notes of knobs ---------------------------------------------------------------------------
+
+ON, OFF = stream.note_on, stream.note_off
+
+
+def notes(monkeypatch, **rows):
+    """Make ports whose output plays nothing but the knobs of these rows."""
+    table = {"out": {name: {"target": "note", "channel": 3, **r} for name, r in rows.items()}}
+    made = DrivenPorts(monkeypatch, midi_out=("surge/map",), table=table)
+    made.report("o", OUTPUTS, b"Surge:midi")
+    assert made.client.take() == []  # the style sets nothing up
+    return made
+
+
+def turn(ports, *values, who="ai", phase="move", t=0.0):
+    """Play an event of knobs, and return the messages that it sends."""
+    knobs = tuple(values)
+    touch = Touch(*place_of(knobs), 0.1, Phase(phase), 0, who, None, knobs)
+    ports.now += 0.1
+    ports.midi.handle(TouchPlayed(t, touch, 0.1), ports.now)
+    return ports.client.take()
+
+
+def test_note_of_a_knob_ends_before_the_next_which_each_event_strikes(monkeypatch):
+    ports = notes(monkeypatch, a={"source": "knob-1"})
+    assert turn(ports, 0.0, 0.5) == [ON(2, 0, 127)]
+    assert turn(ports, 1.0, 0.5) == [OFF(2, 0), ON(2, 127, 127)]
+    assert turn(ports, 1.0, 0.7) == [OFF(2, 127), ON(2, 127, 127)]  # the same again
+    assert turn(ports, 1.0, 0.7, phase="up") == [OFF(2, 127)]
+    assert turn(ports, 1.0, 0.7, phase="up") == []
+    assert ports.midi.advance(ports.now) == 1.0
+
+
+def test_notes_of_two_knobs_on_one_channel_sound_together(monkeypatch):
+    ports = notes(monkeypatch, a={"source": "knob-1"}, b={"source": "knob-2"})
+    assert turn(ports, 0.0, 1.0) == [ON(2, 0, 127), ON(2, 127, 127)]
+    # The first goes to the note that the second holds, which sounds on.
+    assert turn(ports, 1.0, 1.0) == [OFF(2, 0), ON(2, 127, 127), ON(2, 127, 127)]
+    assert turn(ports, 1.0, 1.0, phase="up") == [OFF(2, 127)]
+
+
+@pytest.mark.parametrize(
+    ("velocity", "sent"), [(None, 127), (40, 40), ("knob-2", 64), ("knob-3", 1)]
+)
+def test_velocity_of_a_note_is_a_number_or_a_feature(monkeypatch, velocity, sent):
+    row = {} if velocity is None else {"velocity": velocity}
+    ports = notes(monkeypatch, a={"source": "knob-1", "to": [24, 48], **row})
+    assert turn(ports, 0.5, 0.5, 0.0) == [ON(2, 36, sent)]
+
+
+@pytest.mark.parametrize(("name", "value"), [("panic", 1), ("mode", "solo")])
+def test_note_of_a_knob_ends_at_a_panic_and_with_the_mode(monkeypatch, name, value):
+    ports = notes(monkeypatch, a={"source": "knob-1"})
+    turn(ports, 0.0)
+    ports.midi.handle(ControlChanged(1.0, name, value), ports.now)
+    assert ports.client.take() == [OFF(2, 0)]
+
+
+def test_note_of_a_knob_ends_where_its_turn_is_taken_back_and_at_the_end(monkeypatch):
+    ports = notes(monkeypatch, a={"source": "knob-1"})
+    turn(ports, 0.0)
+    ports.midi.handle(TurnChanged(5.0, "human"), ports.now)
+    assert turn(ports, 1.0, who="human", t=5.0) == [OFF(2, 0)]
+    turn(ports, 1.0)
+    ports.midi.close()
+    assert ports.client.take() == [OFF(2, 127)]
+
+
+def test_note_of_a_port_that_was_pulled_is_not_ended_when_it_returns(monkeypatch):
+    ports = notes(monkeypatch, a={"source": "knob-1"}, b={"target": "cc 9", "source": "knob-1"})
+    turn(ports, 0.0)
+    ports.report("g", OUTPUTS)
+    ports.report("o", OUTPUTS, b"Surge:midi")
+    assert ports.client.take() == [stream.control(2, 9, 0)]  # the process ends the note
+    assert turn(ports, 1.0) == [ON(2, 127, 127), stream.control(2, 9, 127)]
+
+
+def test_notes_that_humans_play_pass_through_and_end_with_their_silence(monkeypatch):
+    ports = notes(monkeypatch, a={"source": "knob-1", "who": "all"})
+    assert turn(ports, 0.0, who="human") == [ON(2, 0, 127)]
+    assert turn(ports, 1.0, who="ai") == [OFF(2, 0), ON(2, 127, 127)]
+    assert turn(ports, 0.0, who="human", phase="up") == []  # the machine's sounds on
+    assert turn(ports, 1.0, who="ai", phase="up") == [OFF(2, 127)]
+
+
+def test_style_map_plays_and_hears_no_touches(monkeypatch):
+    ports = DrivenPorts(monkeypatch, midi_in=("board/map",), midi_out=("surge/map",))
+    ports.report("o", 0, b"Board:midi")
+    ports.report("o", OUTPUTS, b"Surge:midi")
+    ports.touch("down", 0.5)
+    ports.touch("up", 0.5)
+    ports.midi.handle(ControlChanged(1.0, "panic", 1), ports.now)
+    assert ports.client.take() == []
+    for message in (ON(0, 60, 9), OFF(0, 60), stream.bend(0, 9), stream.control(0, 16, 1)):
+        assert ports.play(message) == []
+    ports.now += GATHER
+    ports.midi.advance(ports.now)
+    assert ports.midi.receive() == []
 
 
 def test_mapped_controllers_of_an_input_move_a_finger_and_a_control(monkeypatch):

@@ -48,7 +48,7 @@ def test_summary_read_from_lines_is_that_of_the_whole_session(folder):
         (JAM.replace(b'"set"', b'"get"'), "line 5 is neither a touch"),
         (b"", "is empty"),
         (b"hello\n", "line 1"),
-        (HEAD.replace(b'"robojam":1', b'"robojam":2'), "newer robojam"),
+        (HEAD.replace(b'"robojam":1', b'"robojam":3'), "newer robojam"),
     ],
 )
 def test_damaged_recording_is_listed_with_its_line_and_reason(held, message, folder):
@@ -195,7 +195,7 @@ def test_names_and_notes_are_given_and_taken_away_and_recordings_untouched(folde
 
 
 def test_newer_recording_is_not_called_damaged(folder, capsys):
-    (folder / "b.jsonl").write_bytes(HEAD.replace(b'"robojam":1', b'"robojam":2'))
+    (folder / "b.jsonl").write_bytes(HEAD.replace(b'"robojam":1', b'"robojam":3'))
     (folder / "c.jsonl").write_bytes(b"hello\n")
     status, out, _ = run(capsys, "sessions", folder)
     assert status == 0

@@ -299,7 +299,7 @@ BAD_HEADS = {
     "not JSON": b"PK\x03\x04\n",
     "torn or not a robojam session": HEAD[:40],
     'its first line has no "robojam"': LINE,
-    "was made by a newer robojam": HEAD.replace(b'"robojam":1', b'"robojam":2'),
+    "was made by a newer robojam": HEAD.replace(b'"robojam":1', b'"robojam":3'),
     "robojam is True": HEAD.replace(b'"robojam":1', b'"robojam":true'),
     "robojam is 0": HEAD.replace(b'"robojam":1', b'"robojam":0'),
     "is without seed": HEAD.replace(b'"seed"', b'"sead"'),

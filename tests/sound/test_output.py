@@ -295,6 +295,37 @@ def test_device_of_sdl_is_closed_whatever_it_does_at_that_moment(monkeypatch):
 
 
 @needs_linux
+def test_device_of_sdl_that_is_collected_does_not_close_the_next_one(monkeypatch):
+    monkeypatch.setenv("SDL_AUDIODRIVER", "dummy")
+    code = """if True:
+        import gc
+        import numpy as np
+        from robojam.sound.sdl_device import SdlDevice
+
+        def opened():
+            device = SdlDevice(lambda frames: np.zeros((frames, 2)), rate=48_000)
+            while device.requests < 2:
+                sum(range(1000))
+            return device
+
+        first = opened()
+        first.close()
+        second = opened()
+        del first
+        gc.collect()
+        before = second.requests
+        while second.requests < before + 2:
+            sum(range(1000))
+        second.close()
+        print("plays on")
+    """
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE
+    )
+    assert ran.stdout == "plays on\n", ran.stderr
+
+
+@needs_linux
 def test_without_miniaudio_and_without_any_audio_system_there_is_no_sound(monkeypatch):
     hide_packages(monkeypatch, "miniaudio")
     monkeypatch.setenv("SDL_AUDIODRIVER", "none such")

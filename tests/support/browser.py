@@ -183,10 +183,10 @@ class Page:
             time.sleep(0.02)
         return value
 
-    def touch(self, kind: str, *points: tuple[float, float, int]) -> None:
+    def touch(self, kind: str, *points: tuple[float, float, int], force: float = 1.0) -> None:
         """Send a touch event (touchStart, touchMove, touchEnd); points are x, y and id."""
-        self.call("Input.dispatchTouchEvent", type=kind,
-                  touchPoints=[{"x": x, "y": y, "id": n} for x, y, n in points])  # fmt: skip
+        places = [{"x": x, "y": y, "id": n, "force": force} for x, y, n in points]
+        self.call("Input.dispatchTouchEvent", type=kind, touchPoints=places)
 
     def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
         """Send an event of the mouse (mousePressed, mouseMoved, mouseReleased) or a pen."""

@@ -6,6 +6,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from robojam.jam.protocols import Proposal
 from robojam.touch import MAX_DT, MIN_DT, clip
 
@@ -29,6 +31,9 @@ class ScriptedPlayer:
     """
 
     def __init__(self, *script: Proposal, voices: int = 1) -> None:
+        self.knobs = len(script[0].knobs) if script else 0
+        self.knobs_fed: list[tuple[float, ...]] = []
+        self.pressures_fed: list[float | None] = []
         self.script = script or (land(0.1), slide(0.1))
         self.voices = voices
         self.human_touches: list[Row] = []
@@ -51,12 +56,31 @@ class ScriptedPlayer:
             self.fed[voice] = list(self.fed[0])
         self.resting = resting
 
-    def feed(self, x: float, y: float, dt: float, moving: bool) -> None:
+    def feed(
+        self,
+        x: float,
+        y: float,
+        dt: float,
+        moving: bool,
+        knobs: tuple[float, ...] = (),
+        pressure: float | None = None,
+    ) -> None:
+        self.knobs_fed.append(knobs)
+        self.pressures_fed.append(pressure)
         self.human_touches.append((x, y, dt, moving))
         for fed in self.fed[: self.voices - self.resting]:
             fed.append((x, y, dt, moving))
 
-    def feed_some(self, heard: Mapping[int, tuple[float, bool]], x: float, y: float) -> None:
+    def feed_some(
+        self,
+        heard: Mapping[int, tuple[float, bool]],
+        x: float,
+        y: float,
+        knobs: tuple[float, ...] = (),
+        pressure: float | None = None,
+    ) -> None:
+        self.knobs_fed.append(knobs)
+        self.pressures_fed.append(pressure)
         for voice, (dt, moving) in heard.items():
             self.fed[voice].append((x, y, dt, moving))
 
@@ -70,8 +94,18 @@ class ScriptedPlayer:
     def choose(self, voice: int) -> Proposal:
         return self.script[self.counts[voice] % len(self.script)]
 
-    def commit(self, voice: int, x: float, y: float, dt: float, moving: bool) -> None:
+    def commit(
+        self,
+        voice: int,
+        x: float,
+        y: float,
+        dt: float,
+        moving: bool,
+        knobs: tuple[float, ...] = (),
+        pressure: float | None = None,
+    ) -> None:
         self.counts[voice] += 1
+        self.pressures_fed.append(pressure)
         self.fed[voice].append((x, y, dt, moving))
 
     def skip(self, voice: int) -> None:
@@ -94,6 +128,25 @@ class ScriptedPlayer:
     def restore(self, snapshot: tuple[int, list[int], list[list[Row]]]) -> None:
         self.seeded, counts, fed = snapshot
         self.counts, self.fed = list(counts), [list(rows) for rows in fed]
+
+    saves = True
+
+    def save(self) -> Any:
+        return self.snapshot(), self.resting
+
+    def load(self, saved: Any) -> None:
+        self.restore(saved[0])
+        self.resting = saved[1]
+
+    def checksum(self) -> int:
+        return hash((self.seeded, *self.counts, *map(tuple, self.fed)))
+
+    def pack(self, saved: Any, snapshots: Sequence[Any]) -> bytes:
+        return msgspec.msgpack.encode((saved, snapshots))
+
+    def unpack(self, data: bytes) -> tuple[Any, list[Any]]:
+        kind = tuple[int, list[int], list[list[Row]]]
+        return msgspec.msgpack.decode(data, type=tuple[tuple[kind, int], list[kind]])
 
     def forecast(self) -> list[tuple[float, ...]]:
         return [(1.0, 0.5, 0.5, 0.1, 0.1, 0.0)]

@@ -28,7 +28,7 @@ class RawPage(asyncio.Protocol):
     def __init__(self, url: str, hello: dict[str, Any]) -> None:
         """Say hello to the pad at an address, with its token."""
         parts = urlsplit(url)
-        path = f"/v1/socket?{parts.query}"
+        path = f"{parts.path}v1/socket?{parts.query}"
         self._request = _REQUEST.format(path=path, host=parts.netloc).encode()
         self._hello, self._data, self._open = hello, b"", False
         loop = asyncio.get_running_loop()

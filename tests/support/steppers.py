@@ -20,7 +20,7 @@ from robojam.player.cuda_graph import CudaGraphStepper
 from robojam.player.devices import can_compile
 from robojam.player.reference import Network, RandomNumbers, RecurrentState, Sampling
 from robojam.player.stepper import Stepper
-from support.models import STROKES, TOUCHES
+from support.models import PRESSES, STROKES, TOUCHES
 
 #: A position in three dimensions, columns that do not lie side by side, no duration.
 SPACE = EventSpec(
@@ -51,7 +51,7 @@ REMEMBERED = structs.replace(
     TOUCHES, name="remembered", move_means=(0.95,), landing_means=(0.0, 0.6)
 )
 
-SPECS = (TOUCHES, STROKES, SPACE, LINE, REMEMBERED)
+SPECS = (TOUCHES, PRESSES, STROKES, SPACE, LINE, REMEMBERED)
 EVENTS = pytest.mark.parametrize("event", SPECS, ids=lambda event: event.name)
 
 

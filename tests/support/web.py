@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSMsgType
+from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSMessage, WSMsgType
 
 from support.engine import PATIENCE, RunningEngine, first_line, serving
 
@@ -52,12 +52,29 @@ async def get(url: str, **more: Any) -> tuple[int, str, str]:
 
 
 class Page:
-    """Socket of a page; `received` holds what it was sent."""
+    """Socket of a page; `received` holds what it was sent and a test has looked at."""
 
     def __init__(self, socket: ClientWebSocketResponse) -> None:
         self.socket = socket
         self.received: list[list[Any]] = []
         self.now = 0.0
+        self._messages: asyncio.Queue[WSMessage] = asyncio.Queue()
+        self._reading = asyncio.ensure_future(self._read())
+
+    async def _read(self) -> None:
+        """Receive all, as a browser does: what asks whether it is there gets an answer."""
+        closed = WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR
+        while True:
+            message = await self.socket.receive()
+            self._messages.put_nowait(message)
+            if message.type in closed:
+                return
+
+    async def stop(self) -> None:
+        """Receive nothing more."""
+        self._reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._reading
 
     async def send(self, *message: Any) -> None:
         await self.socket.send_str(json.dumps(message))
@@ -71,7 +88,7 @@ class Page:
         """Receive until a message fulfils a condition; return it."""
         async with asyncio.timeout(PATIENCE):
             while True:
-                message = await self.socket.receive()
+                message = await self._messages.get()
                 assert message.type is WSMsgType.TEXT, (message, self.socket.close_code)
                 self.received.append(json.loads(message.data))
                 if condition(self.received[-1]):
@@ -86,7 +103,7 @@ class Page:
         reason = ""
         async with asyncio.timeout(PATIENCE):
             while True:
-                message = await self.socket.receive()
+                message = await self._messages.get()
                 if message.type is WSMsgType.CLOSE:  # our answer to it may be too late
                     return message.data, reason
                 if message.type is not WSMsgType.TEXT:
@@ -105,7 +122,11 @@ async def opened(url: str, *, host: str = "127.0.0.1", **connect: Any) -> AsyncI
         ClientSession(connector=connector) as session,
         session.ws_connect(address, **connect) as socket,
     ):
-        yield Page(socket)
+        opening = Page(socket)
+        try:
+            yield opening
+        finally:
+            await opening.stop()
 
 
 @asynccontextmanager

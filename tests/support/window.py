@@ -129,10 +129,12 @@ def surface_pixels(app: App, x: float, y: float) -> tuple[int, int]:
     return round(metrics.surface_box[0] + across), round(metrics.surface_box[1] + down)
 
 
-def finger_event(kind: int, x: float, y: float, finger: int = 1) -> pygame.event.Event:
+def finger_event(
+    kind: int, x: float, y: float, finger: int = 1, *, pressure: float = 1.0
+) -> pygame.event.Event:
     """Return the event of a finger at a window pixel."""
     place = {"x": x / SIZE[0], "y": y / SIZE[1]}
-    return pygame.event.Event(kind, touch_id=1, finger_id=finger, **place)
+    return pygame.event.Event(kind, touch_id=1, finger_id=finger, pressure=pressure, **place)
 
 
 def centre_of(app: App, action: str) -> tuple[float, float]:

@@ -402,13 +402,15 @@ def test_empty_and_mismatched_corpora_are_refused():
     for data, held_out in ((nothing, DATA), (DATA, nothing)):
         with pytest.raises(ValueError, match="nothing has no performance of two"):
             Trainer(data, held_out, SMALL)
-    with pytest.raises(ValueError, match="made and strokes are of different kinds"):
+    with pytest.raises(ValueError, match=r"made holds \(x, y.*, and strokes \(dx, dy"):
         Trainer(DATA, corpus(STROKES, [9], name="strokes"), SMALL)
 
 
 def test_unknown_columns_are_refused():
     odd = replace(DATA, columns=("a", "b", "c", "d"))
-    with pytest.raises(ValueError, match=r"made holds \(a, b, c, d\), not touches or strokes"):
+    with pytest.raises(
+        ValueError, match=r"made holds \(a, b, c, d\), not touches, strokes or knobs"
+    ):
         event_of(odd, SMALL)
 
 
@@ -424,3 +426,21 @@ def test_model_trained_on_a_gpu_is_saved(tmp_path: Path):
     trainer.save(tmp_path / "m.safetensors")
     model, _ = load(tmp_path / "m.safetensors")
     assert score(model, HELD_OUT).joint == pytest.approx(trainer.best_score, abs=1e-3)
+
+
+def test_processor_that_has_no_lstm_in_bfloat16_trains_without(monkeypatch):
+    forward = torch.nn.LSTM.forward
+
+    def refuse(self, *inputs):
+        if torch.is_autocast_enabled("cpu"):
+            raise RuntimeError("could not create a primitive descriptor")
+        return forward(self, *inputs)
+
+    monkeypatch.setattr(torch.nn.LSTM, "forward", refuse)
+    train.has_bfloat16.cache_clear()
+    try:
+        trainer = Trainer(DATA, HELD_OUT, replace(SMALL, passes=1))
+        assert not train.has_bfloat16("cpu")
+        assert list(trainer)
+    finally:
+        train.has_bfloat16.cache_clear()

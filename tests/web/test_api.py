@@ -53,6 +53,30 @@ def refused(path: str, wanted: str, body: Any = None, *, status: int = 400, **mo
     return errors[0]
 
 
+# -- what it does -----------------------------------------------------------------------------
+
+
+def test_metrics_are_text_that_prometheus_reads():
+    families = pytest.importorskip(
+        "prometheus_client.parser", reason="no prometheus_client here"
+    ).text_string_to_metric_families
+
+    async def work(api: RunningApi) -> None:
+        await api.post("/v1/continue", {"seed": 1})
+        await api.post("/v1/continue", {"seed": 2})
+        await api.post("/v1/continue", {"seed": "no number"})
+        async with api.client.get(api.url + "/metrics") as answer:
+            assert answer.content_type == "text/plain"
+            found = {family.name: family.samples for family in families(await answer.text())}
+        ends = {sample.labels["end"]: sample.value for sample in found["robojam_requests"]}
+        assert ends == {"answered": 2, "refused": 1, "busy": 0, "gone": 0}
+        quantiles = {sample.labels["quantile"] for sample in found["robojam_answer_seconds"]}
+        assert quantiles == {"0.5", "0.99"}
+        assert found["robojam_continuations_waiting"][0].value == 3
+
+    serve(work)
+
+
 # -- what is asked, and answered -----------------------------------------------------------
 
 

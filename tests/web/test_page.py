@@ -169,6 +169,28 @@ def test_pen_sends_its_pressure_and_a_finger_none(pad, server):
     assert len(finger) == 4
 
 
+@pytest.mark.parametrize(
+    ("forces", "pressures"),
+    [
+        ((1.0, 1.0, 1.0), [None] * 3),
+        ((0.5, 0.5, 0.5), [None] * 3),
+        ((0.25, 0.75, 1.0), [0.25, 0.75, 1]),
+    ],
+)
+def test_finger_sends_its_pressure_where_the_screen_measures_force(
+    pad, server, forces, pressures
+):
+    page = pad()
+    x, y, _ = position(page, 0.5, 0.5)
+    for step, force in enumerate(forces):
+        kind = "touchMove" if step else "touchStart"
+        page.touch(kind, (x + 20 * step, y, 0), force=force)
+    page.touch("touchEnd")
+    server.wait_for(lambda: kinds(server)[-1:] == [("u", 0)])
+    sent = [event[4] if len(event) > 4 else None for _, event in server.events()[:-1]]
+    assert sent == pressures
+
+
 def test_mouse_plays_with_its_first_button_alone(pad, server):
     page = pad()
     x, y, _ = position(page, 0.5, 0.5)

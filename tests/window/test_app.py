@@ -90,6 +90,20 @@ def test_mouse_pressed_in_the_frame_plays_where_it_enters_and_only_while_pressed
     assert [b"/down" in p for p in app.connection.packets] == [True, False]
 
 
+def test_pressure_of_a_finger_is_sent_and_drawn_where_the_screen_measures_force(app):
+    state = connected(app)
+    for step, force in enumerate((1.0, 0.25, 0.75)):
+        kind = pygame.FINGERMOTION if step else pygame.FINGERDOWN
+        at = surface_pixels(app, 0.2 + step / 10, 0.5)
+        app.handle_event(finger_event(kind, *at, pressure=force))
+    app.handle_event(finger_event(pygame.FINGERUP, *at, pressure=0.0))
+    sent = [decode(packet)[0][0] for packet in app.connection.packets]
+    touches = [m for m in sent if m.address.endswith(("down", "move"))]
+    assert [m.args[3:] for m in touches] == [(), (0.25,), (0.75,)]
+    (stroke,) = state.strokes
+    assert [point.pressure for point in stroke.points] == [0.0, 0.25, 0.75]
+
+
 def test_finger_that_enters_under_a_panel_plays_beside_it(app):
     connected(app)
     app.state.view.panel = "controls"
@@ -148,7 +162,7 @@ def test_finger_that_sdl_no_longer_reports_is_lifted(app, monkeypatch):
     )  # fmt: skip
     monkeypatch.setattr("robojam.window.input.touch_devices.touch", touch)
     x, y = surface_pixels(app, 0.5, 0.5)
-    places = {"x": x / SIZE[0], "y": y / SIZE[1]}
+    places = {"x": x / SIZE[0], "y": y / SIZE[1], "pressure": 1.0}
     for device, finger in ((7, 1), (7, 2), (9, 1)):
         event = {"touch_id": device, "finger_id": finger, **places}
         app.handle_event(pygame.event.Event(pygame.FINGERDOWN, event))
@@ -511,7 +525,7 @@ def test_window_of_a_replay_offers_only_what_a_replay_takes(app):
     offered = {h.action for h in app.scene.hit_boxes} - always - {""}
     assert offered == {
         "slide:volume", "pause", "forecast", "theme", "turn", "typing", "fullscreen", "quit",
-        "close",
+        "close", "map",
     }  # fmt: skip
     for action in ("answer", "mode:solo", "back:5", "recall:A", "step:temperature:1", "record"):
         app.actions.perform(action, 1.0)
@@ -831,3 +845,17 @@ def test_message_that_fails_is_dropped_and_the_next_is_shown(app, monkeypatch, c
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("robojam: the window drops '/robojam/turn': OverflowError: int")
     assert "\x1b" not in line
+
+
+def test_finger_on_a_fader_moves_that_knob(app):
+    state = connected(app)
+    state.faders.use(4)
+    press_mouse(app, 0.6, 0.25)
+    position = surface_pixels(app, 0.95, 0.5)
+    app.handle_event(pygame.event.Event(pygame.MOUSEMOTION, buttons=(1, 0, 0), pos=position))
+    app.handle_event(pygame.event.Event(pygame.MOUSEBUTTONUP, button=1, pos=position))
+    sent = [decode(packet)[0][0] for packet in app.connection.packets]
+    assert [m.address for m in sent] == ["/robojam/knob"] * 2
+    assert [m.args[0] for m in sent] == [3, 3]
+    assert [m.args[1] for m in sent] == pytest.approx([0.75, 0.5], abs=0.01)
+    assert not state.strokes.visible

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from robojam.touch import Phase, Touch
 from robojam.wire import dialects, impsy, microjam, native, osc
@@ -68,14 +69,33 @@ def test_microjam_touch_is_written_and_read_as_golden_bytes():
 @pytest.mark.parametrize(
     ("tags", "args", "expected"),
     [
-        ("sfsfsf", ("/x", 0.5, "/y", 0.25, "/z", 38.9), PhaselessTouch(0.5, 0.25)),
-        ("sfsfsf", ("/z", 38.9, "/y", 0.25, "/x", 0.5), PhaselessTouch(0.5, 0.25)),
+        (
+            "sfsfsf",
+            ("/x", 0.5, "/y", 0.25, "/z", 40.0),
+            PhaselessTouch(0.5, 0.25, pressure=0.5),
+        ),
+        (
+            "sfsfsf",
+            ("/z", 40.0, "/y", 0.25, "/x", 0.5),
+            PhaselessTouch(0.5, 0.25, pressure=0.5),
+        ),
+        (
+            "sfsfsf",
+            ("/x", 0.5, "/y", 0.25, "/z", 99.0),
+            PhaselessTouch(0.5, 0.25, pressure=1.0),
+        ),
+        (
+            "sfsfsf",
+            ("/x", 0.5, "/y", 0.25, "/z", 0.75),
+            PhaselessTouch(0.5, 0.25, pressure=0.75),
+        ),
+        ("sfsfsf", ("/x", 0.5, "/y", 0.25, "/z", -1.0), PhaselessTouch(0.5, 0.25)),
         ("sisisi", ("/x", 1, "/y", 0, "/z", 0), PhaselessTouch(1.0, 0.0)),
         ("sfsf", ("/x", 0.5, "/y", 0.25), PhaselessTouch(0.5, 0.25)),
         (
             "sfsfsf",
             ("/x", 1.5, "/y", 0.25, "/z", 1.0),
-            PhaselessTouch(1.0, 0.25, None, clipped=True),
+            PhaselessTouch(1.0, 0.25, None, clipped=True, pressure=1.0),
         ),
         ("sfsfsf", ("/x", NAN, "/y", 0.25, "/z", 1.0), Dropped("not finite")),
         ("sfsfsf", ("/x", 0.5, "/y", 0.25, "/z", NAN), Dropped("not finite")),
@@ -91,6 +111,57 @@ def test_microjam_and_native_touch_are_distinguished_by_type_tags(
     tags: str, args: tuple[Any, ...], expected: Input
 ):
     assert read_one("/touch", tags, *args) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("address", "tags", "args", "expected"),
+    [
+        (
+            "/robojam/down",
+            "ifff",
+            (3, 0.5, 0.25, 0.75),
+            Finger(DOWN, 3, 0.5, 0.25, pressure=0.75),
+        ),
+        ("/robojam/move", "iffi", (3, 0.5, 0.25, 1), Finger(MOVE, 3, 0.5, 0.25, pressure=1.0)),
+        (
+            "/robojam/move",
+            "ifff",
+            (3, 0.5, 0.25, 7.0),
+            Finger(MOVE, 3, 0.5, 0.25, pressure=1.0),
+        ),
+        (
+            "/robojam/move",
+            "ifff",
+            (3, 0.5, 0.25, -1.0),
+            Finger(MOVE, 3, 0.5, 0.25, pressure=0.0),
+        ),
+        ("/robojam/down", "ifff", (3, 0.5, 0.25, NAN), Dropped("not finite")),
+        ("/robojam/down", "iffs", (3, 0.5, 0.25, "hard"), Dropped("wrong arguments")),
+        ("/robojam/down", "iffff", (3, 0.5, 0.25, 0.5, 0.5), Dropped("wrong arguments")),
+    ],
+)
+def test_pressure_is_a_fourth_number_of_a_touch(address, tags, args, expected):
+    assert read_one(address, tags, *args) == [expected]
+
+
+def test_microjam_touch_is_sent_with_its_pressure():
+    pressed = replace(touch(0.5, 0.25), pressure=0.5)
+    (packet,) = microjam.encode_touch(pressed)
+    assert read(OscReader(), packet) == [PhaselessTouch(0.5, 0.25, pressure=0.5)]
+
+
+@pytest.mark.parametrize(
+    ("level", "pressure"), [(1.0, None), (0.5, 0.5), (0.25, 0.25), (2.0, None)]
+)
+def test_pad_of_touchosc_that_sends_more_than_on_and_off_has_pressure(level, pressure):
+    pads = Pads([Pad("/1/xy")])
+    packets = [encode("/1/xy/z", "f", level), encode("/1/xy", "ff", 0.5, 0.5)]
+    reader = OscReader(pads=pads)
+    inputs = [
+        each for i, packet in enumerate(packets) for each in read(reader, packet, i * 0.01)
+    ]
+    (finger,) = [each for each in inputs if isinstance(each, Finger)]
+    assert finger.pressure == pressure
 
 
 def test_microjam_instrument_is_the_sender_s_own():
@@ -119,8 +190,16 @@ def test_impsy_touch_is_written_and_read_as_golden_bytes():
     [
         ("/interface", "ii", (1, 0), PhaselessTouch(1.0, 0.0)),
         ("/interface", "ff", (-1.0, 0.5), PhaselessTouch(0.0, 0.5, None, clipped=True)),
-        ("/interface", "fff", (0.5, 0.5, 0.5), Dropped("wrong arguments")),
-        ("/interface", "f", (0.5,), Dropped("wrong arguments")),
+        (
+            "/interface",
+            "fff",
+            (0.5, 0.25, 2.0),
+            PhaselessTouch(0.5, 0.25, clipped=True, knobs=(0.5, 0.25, 1.0)),
+        ),
+        ("/interface", "f", (0.75,), PhaselessTouch(0.75, 0.5, knobs=(0.75,))),
+        ("/interface", "", (), Dropped("wrong arguments")),
+        ("/interface", "f" * 17, (0.5,) * 17, Dropped("wrong arguments")),
+        ("/interface", "ffs", (0.5, 0.5, "a"), Dropped("wrong arguments")),
         ("/impsy/mode", "s", ("polyphony",), Control("mode", "polyphony")),
         # sigmatemp scales the covariance: a hundredth of it is a tenth of the deviation.
         ("/impsy/sigmatemp", "d", (0.01,), Control("spread", 0.1)),

@@ -15,7 +15,7 @@ from msgspec import structs
 from robojam.touch import Phase, Touch
 from robojam.wire import echo
 from robojam.wire.dialects import OscReader
-from robojam.wire.echo import EchoDetector, Kind
+from robojam.wire.echo import EchoDetector, Kind, Origin
 from robojam.wire.native import Dropped, Finger, Input, PhaselessTouch
 from robojam.wire.osc import Message, decode
 from robojam.wire.touchosc import Pad, Pads
@@ -460,3 +460,23 @@ def test_what_is_forgotten_of_many_voices_needs_no_garbage_collection():
         gc.garbage.clear()
         gc.enable()
     assert cycles == []
+
+
+@pytest.mark.parametrize(
+    ("source", "port", "is_echo"),
+    [("10.0.0.9", 7000, False), ("10.0.0.9", None, False), ("10.0.0.9", 7001, True),
+     ("10.0.0.8", 7000, True)],
+)  # fmt: skip
+def test_touch_that_is_passed_on_is_an_echo_but_from_where_it_came(source, port, is_echo):
+    detector, touch = EchoDetector(), Touch(0.123, 0.456, 0.1, DOWN, 3, "human")
+    detector.sent_touch(touch, 1.0, Origin("10.0.0.9", 7000))
+    assert detector.is_echo_place(source, 0.123, 0.456, 1.5, port=port) is is_echo
+
+
+def test_slow_finger_that_is_passed_on_is_never_taken_for_its_own_echo():
+    detector = EchoDetector()
+    for i in range(400):  # it stays in one part of the coarse grid for many events
+        x, now = i / 4000, 0.01 * i
+        assert not detector.is_echo_place(HOST, x, 0.5, now, port=7000)
+        detector.sent_touch(Touch(x, 0.5, 0.01, MOVE), now, Origin(HOST, 7000))
+    assert detector.status(4.0) == []

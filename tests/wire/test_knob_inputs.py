@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from robojam.config.map_table import parse_map
 from robojam.wire.knob_inputs import FINGER, GATHER, MidiKnobReader, OscKnobReader, parse_source
 from robojam.wire.midi import stream
-from robojam.wire.native import Control, PhaselessTouch
+from robojam.wire.native import Control, KnobMoves, PhaselessTouch
 from robojam.wire.osc import decode, encode
 
 HOST = "10.0.0.2"
@@ -38,6 +38,47 @@ def read(reader: OscKnobReader, address: str, *values, now=0.0, host=HOST, tags=
 def test_wrong_source_is_refused_with_what_is_allowed(text):
     with pytest.raises(ValueError, match=r"allowed: cc N \(0 to 119\)"):
         parse_source(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "channel", "ends"),
+    [
+        ("note", "note", None, (0, 127)),
+        ("note on 3", "note", 2, (0, 127)),
+        ("velocity on 16", "velocity", 15, (0, 127)),
+        ("pitch bend", "pitch bend", None, (-8192, 8191)),
+        (" pitch bend  on  1 ", "pitch bend", 0, (-8192, 8191)),
+    ],
+)
+def test_source_without_a_number_may_name_its_channel(text, kind, channel, ends):
+    source = parse_source(text)
+    assert (source.kind, source.channel, source.ends) == (kind, channel, ends)
+
+
+def test_note_sets_its_pitch_and_its_velocity_at_each_stroke_and_its_end_nothing():
+    reader = MidiKnobReader(
+        knobs(
+            a={"source": "note on 3", "target": "knob-1"},
+            b={"source": "velocity on 3", "target": "knob-2"},
+            c={"source": "note on 4", "target": "knob-3"},
+        )
+    )
+    first = KnobMoves(((1, pytest.approx(60 / 127)), (2, 1.0)))
+    for _ in range(2):  # the same note again is a movement, too
+        assert reader.read(stream.note_on(2, 60, 127)) == []
+        assert reader.take_moves() == [first]
+        assert reader.read(stream.note_off(2, 60)) == []
+        assert reader.read(stream.note_on(2, 60, 0)) == []
+        assert not reader.has_moves
+    assert reader.read(stream.note_on(5, 60, 127)) is None
+    assert reader.read(stream.note_off(5, 60)) is None
+
+
+def test_pitch_bend_goes_through_the_whole_knob():
+    reader = MidiKnobReader(knobs(a={"source": "pitch bend", "target": "knob-1"}))
+    for bend, value in ((0, 0.0), (16383, 1.0), (8192, pytest.approx(0.5, abs=1e-4))):
+        assert reader.read(stream.bend(7, bend)) == []
+        assert reader.take_moves() == [KnobMoves(((1, value),))]
 
 
 def test_number_of_osc_sets_a_control_where_it_changes_it():

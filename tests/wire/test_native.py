@@ -170,7 +170,7 @@ def test_words_are_numbers_and_quotes_around_a_text_are_not_part_of_it() -> None
 def test_every_address_says_what_it_takes() -> None:
     takes = {address: native.takes(address, native.INPUTS) for address in native.INPUTS}
     assert all(takes.values())
-    assert takes["/robojam/down"] == "id x y"
+    assert takes["/robojam/down"] == "id x y or id x y pressure"
     assert takes["/touch"] == "x y or x y dt"
     assert takes["/robojam/pause"] == "0 or 1"
     assert "duet" in takes["/robojam/mode"]

@@ -283,6 +283,70 @@ def test_objects_and_blobs_in_two_and_three_dimensions_play_as_fingers(profile):
     ) == [Finger(UP, down.id)]
 
 
+@pytest.mark.parametrize(
+    ("profile", "values", "pressure"),
+    [
+        ("25Dcur", {2: 0.75}, 0.75),
+        ("25Dobj", {3: 0.75}, 0.75),
+        ("25Dcur", {2: 7.0}, 1.0),
+        ("25Dcur", {2: 0.0}, None),  # not measured
+        ("25Dcur", {2: -0.5}, None),
+        ("2Dblb", {3: 0.05, 4: 0.02}, 0.5),
+        ("2Dblb", {3: 0.02, 4: 0.075}, 0.75),
+        ("2Dblb", {3: 0.5, 4: 0.5}, 1.0),
+        ("25Dblb", {4: 0.05, 5: 0.02}, 0.5),
+        ("3Dcur", {2: 0.75}, None),
+    ],
+)
+def test_pressure_is_the_depth_of_a_cursor_or_the_size_of_a_blob(profile, values, pressure):
+    reader = tuio.TuioReader()
+    tags = SETS[profile].replace(" ", "")
+    sent: list[float] = [7 if tag == "i" else 0.5 for tag in tags]
+    for at in range(tags.index("f") + 2, len(tags)):
+        sent[at] = values.get(at, 0.0)
+    address = f"/tuio/{profile}"
+    (finger,) = inputs(
+        reader,
+        bundle(
+            [
+                encode(address, "si", "alive", 5),
+                encode(address, "si" + tags, "set", 5, *sent),
+                encode(address, "si", "fseq", 1),
+            ]
+        ),
+    )
+    assert isinstance(finger, Finger)
+    assert finger.pressure == (None if pressure is None else pytest.approx(pressure))
+
+
+def test_pressure_alone_makes_no_move():
+    reader = tuio.TuioReader()
+
+    def press(number: int, x: float, pressure: float) -> list[Input]:
+        address = "/tuio/25Dcur"
+        values = (x, 0.5, pressure, 0.0, 0.0, 0.0, 0.0)
+        messages = [
+            encode(address, "si", "alive", 5),
+            encode(address, "sifffffff", "set", 5, *values),
+            encode(address, "si", "fseq", number),
+        ]
+        return inputs(reader, bundle(messages))
+
+    assert len(press(1, 0.5, 0.5)) == 1
+    assert press(2, 0.5, 0.75) == []
+    (moved,) = press(3, 0.75, 0.25)
+    assert isinstance(moved, Finger)
+    assert (moved.phase, moved.pressure) == (MOVE, 0.25)
+
+
+def test_pointer_of_tuio_2_has_pressure():
+    reader = tuio.TuioReader()
+    pointer = ("/tuio2/ptr", 5, 0, 0, 0.5, 0.25, 0.0, 0.0, 0.0, 0.75)
+    packet = tuio2(1, pointer, alive=[5])
+    (finger,) = [each for each in inputs(reader, packet) if isinstance(each, Finger)]
+    assert finger.pressure == 0.75
+
+
 def test_tracker_that_sends_three_profiles_plays_as_one_that_sends_cursors():
     reader = tuio.TuioReader()
     received = []

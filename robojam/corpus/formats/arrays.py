@@ -24,17 +24,20 @@ from numpy.typing import NDArray
 from robojam.corpus.corpus import (
     LARGE,
     STROKE,
-    TOUCH,
     Corpus,
     CorpusError,
     Integers,
     check_flags,
+    knob_corpus,
     name_rows,
+    pressed,
     with_inferred_phases,
 )
 from robojam.corpus.stored_rows import FileRows, Floats, Rows, float_dtype
-from robojam.corpus.units import UNKNOWN, Units, choose_scaling
+from robojam.corpus.units import UNKNOWN, Units, choose_knob_scaling, choose_scaling
+from robojam.model.event import TOUCH, knob_columns
 from robojam.system.shell import printable
+from robojam.touch import MAX_KNOBS
 
 #: An array may unpack to no more bytes than this.
 _MOST_BYTES = 8 * 10**9
@@ -83,18 +86,38 @@ def _reading(path: Path, kind: str) -> Iterator[None]:
         raise CorpusError(path, f"is damaged, or no {kind}: {why}") from error
 
 
-def read_npz(path: Path, *, split: str | None = None, units: Units = UNKNOWN) -> Corpus:
-    """Read an archive of arrays. Raises CorpusError."""
+def read_npz(
+    path: Path, *, split: str | None = None, units: Units = UNKNOWN, pressure: bool = False
+) -> Corpus:
+    """Read an archive of arrays, with the pressures beside touches. Raises CorpusError."""
     with ExitStack() as opened:  # closes the file of stored rows on any error
         corpus = _read_npz(path, split, units, opened)
         opened.pop_all()
-    return corpus
+    return _with_pressures(path, corpus) if pressure and corpus.columns == TOUCH else corpus
+
+
+def _with_pressures(path: Path, corpus: Corpus) -> Corpus:
+    """Return touches with the pressures of their archive, if it has them."""
+    with _reading(path, ".npz"), zipfile.ZipFile(path) as archive:
+        if "pressure.npy" not in archive.namelist():
+            return corpus
+        _check_unpacked(path, archive, ["pressure"])
+        pressures = _read_array(path, archive, "pressure")
+    if pressures.shape != (len(corpus.events),) or pressures.dtype.kind not in "fiu":
+        wanted = f"numbers (N,), one for each of the {len(corpus.events)} touches"
+        found = f"{pressures.shape} {pressures.dtype}"
+        raise CorpusError(path, f"pressure must be {wanted}; it is {found}")
+    return pressed(corpus, pressures.astype(float_dtype(pressures.dtype)))
 
 
 def _read_npz(path: Path, split: str | None, units: Units, opened: ExitStack) -> Corpus:
     with _reading(path, ".npz"), zipfile.ZipFile(path) as archive:
         keys, columns, name = _find_arrays(path, archive, split)
         _check_unpacked(path, archive, keys)
+        if keys[0] == "knobs":
+            events, declared = (_read_array(path, archive, key) for key in keys)
+            total = len(events) if events.ndim else 0
+            return _knobs(path, events, _check_lengths(path, keys, declared, total), units)
         if columns is None:
             loaded = [(k, _read_array(path, archive, k)) for k in keys]
             return _join_performances(path, loaded, units)
@@ -105,16 +128,40 @@ def _read_npz(path: Path, split: str | None, units: Units, opened: ExitStack) ->
         wanted = f"(N, {len(columns)}): {', '.join(columns)}"
         raise CorpusError(path, f"{keys[0]} must be {wanted}; it is {rows.shape}")
     lengths = _check_lengths(path, keys, declared, len(rows))
-    events: Rows
+    touches: Rows
     if isinstance(rows, FileRows):
-        events = rows
+        touches = rows
     elif columns == TOUCH and rows.ndim == 2 and rows.shape[1] == 3:
-        events = rows.astype(float_dtype(rows.dtype))
+        touches = rows.astype(float_dtype(rows.dtype))
     else:
-        events = _check_events(path, keys[0], rows, columns)
+        touches = _check_events(path, keys[0], rows, columns)
     if columns == STROKE:
-        return check_flags(path, Corpus(events, lengths, columns, name))
-    return _touches(path, events, lengths, name, "arrays", units)
+        return check_flags(path, Corpus(touches, lengths, columns, name))
+    return _touches(path, touches, lengths, name, "arrays", units)
+
+
+def _knobs(path: Path, rows: NDArray[Any], lengths: Integers, units: Units) -> Corpus:
+    """Return events (N, n + 1) of n knobs in any units as a corpus. Raises CorpusError."""
+    wanted = f"(N, n + 1): the values of 1 to {MAX_KNOBS} knobs, and dt"
+    if rows.ndim != 2 or not 2 <= rows.shape[1] <= MAX_KNOBS + 1:
+        raise CorpusError(path, f"knobs must be {wanted}; it is {rows.shape}")
+    events: Floats = rows.astype(float_dtype(rows.dtype))
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    if units.timing == "time":
+        events[:, -1] = np.diff(events[:, -1], prepend=0)
+        events[offsets[:-1][lengths > 0], -1] = 0
+    names = knob_columns(rows.shape[1] - 1)
+
+    def where(numbers: Integers) -> str:
+        return name_rows(numbers, lengths, names)
+
+    try:
+        scaling, label = choose_knob_scaling(events, offsets, units, where)
+    except ValueError as error:
+        raise CorpusError(path, str(error)) from error
+    corpus = knob_corpus(scaling(events), lengths, path.name, "arrays")
+    dropped = {f"events read with --units {label}": len(events)} if label else {}
+    return replace(corpus, dropped=dropped)
 
 
 def _touches(
@@ -173,9 +220,11 @@ def _find_arrays(
     if len(set(names)) < len(names):
         twice = next(name for name, count in Counter(names).items() if count > 1)
         raise CorpusError(path, f"holds {printable(twice)!s:.80} more than once")
-    columns: tuple[str, ...]
+    columns: tuple[str, ...] | None
     splits = sorted(n.removesuffix("_strokes") for n in names if n.endswith("_strokes"))
-    if "touches" in names:
+    if "knobs" in names:
+        keys, columns, name = ["knobs", "lengths"], None, path.name
+    elif "touches" in names:
         keys, columns, name = ["touches", "lengths"], TOUCH, path.name
     elif splits:
         chosen = split or ("train" if "train" in splits else splits[0])

@@ -24,16 +24,27 @@ from numpy.typing import NDArray
 from robojam.corpus.corpus import (
     LINES,
     PAUSES,
-    TOUCH,
     Corpus,
     CorpusError,
     Integers,
     check_flags,
+    knob_corpus,
     name_numbers,
     part_at_pauses,
+    pressed,
     with_inferred_phases,
 )
-from robojam.corpus.units import UNKNOWN, Units, choose_scaling
+from robojam.corpus.units import (
+    UNKNOWN,
+    KnobScaling,
+    Scaling,
+    Units,
+    choose_knob_scaling,
+    choose_scaling,
+)
+from robojam.model.event import TOUCH, knob_columns
+from robojam.touch import MAX_KNOBS
+from robojam.wire.microjam import FINGERTIP, FULL
 
 #: Advice for other programs' JSON.
 TO_CSV: Final = "write its touches as a CSV whose first line is time,x,y,moving"
@@ -66,7 +77,7 @@ _ISO_TIME: Final = re.compile(_TIME)
 _LONG_FIELD: Final = re.compile(rb"[^,;\t\n]{%d}" % (_LONGEST_FIELD + 1))
 #: A line of the log of Metatone's classifier, in which touches are one kind of several.
 _METATONE_LINE: Final = re.compile(_TIME + rb", (?:touch|/metatone|/classifier|stasis)\b")
-#: Allowed counts of numbers in a line of a log: x, y, and in some logs a pressure.
+#: Counts of numbers in a line of a log of touches: x, y, and in some logs a pressure.
 _LOG_WIDTHS = (2, 3)
 #: Names of columns, by what they hold.
 _NAMES: Final = {
@@ -75,6 +86,7 @@ _NAMES: Final = {
     "x": ("x", "x_pos"),
     "y": ("y", "y_pos"),
     "moving": ("moving",),
+    "pressure": ("pressure", "z"),
 }
 _MICROJAM: Final = ("time", "x", "y", "z", "moving")
 _METATONE: Final = frozenset(("time", "device_id", "x_pos", "y_pos", "velocity"))
@@ -113,6 +125,7 @@ class Layout:
     header: int = 0  # number of the line of names, from 1; 0 where there is none
     is_log: bool = False  # of IMPSY
     iso_times: bool = False
+    pressure: bool = False  # whether its pressures are wanted
 
     @property
     def is_metatone(self) -> bool:
@@ -120,8 +133,24 @@ class Layout:
         return set(self.names) >= _METATONE
 
     @property
+    def knobs(self) -> int:
+        """The number of knobs, whose columns are v1, v2, …; 0 for touches."""
+        if not self.is_log and {"x", "y"} <= {n for n, at in self._found().items() if at >= 0}:
+            return 0
+        return next(n for n in range(len(self.names) + 1) if f"v{n + 1}" not in self.names)
+
+    @property
     def columns(self) -> dict[str, int]:
-        """The index of the column of each kind: time or dt, x, y, moving, and key."""
+        """The index of the column of each kind: time or dt, x, y or v1 …, moving, and key."""
+        found = self._found()
+        values = [f"v{n + 1}" for n in range(self.knobs)]
+        found |= {name: self.names.index(name) for name in values}
+        kinds = ("time", "dt", *(values or ("x", "y", "moving")), "key")
+        kinds += ("pressure",) if self.pressure else ()
+        return {kind: found[kind] for kind in kinds if kind in found}
+
+    def _found(self) -> dict[str, int]:
+        """Return the index of the column of each kind that is named."""
         found = {
             kind: self.names.index(name)
             for kind, names in _NAMES.items()
@@ -135,8 +164,7 @@ class Layout:
             found |= {"key": 1}
         if "time" in found:
             found.pop("dt", None)
-        kinds = ("time", "dt", "x", "y", "moving", "key")
-        return {kind: found[kind] for kind in kinds if kind in found}
+        return found
 
     @property
     def units(self) -> Units:
@@ -155,10 +183,11 @@ class Layout:
         return f"{len(self.names)} numbers"
 
 
-def find_layout(path: Path | Text) -> Layout | None:
-    """Return the form of a file of touches, by its first lines; None for another file.
+def find_layout(path: Path | Text, *, knobs: bool = False) -> Layout | None:
+    """Return the form of a file of touches or knobs, by its first lines; None for another.
 
-    Raises CorpusError for a log of IMPSY that has other numbers than touches, and OSError.
+    knobs: the two or three values of a log of IMPSY are those of knobs, too. Raises
+    CorpusError for more than MAX_KNOBS values, and OSError.
     """
     start = next(_read_blocks(path, _START), b"")
     lines = start.split(b"\n")[:_FIRST_LINES]
@@ -169,12 +198,13 @@ def find_layout(path: Path | Text) -> Layout | None:
     )
     if log_widths:
         width = log_widths.most_common(1)[0][0]
-        if width not in _LOG_WIDTHS:
-            reason = f"is an IMPSY log of {width} numbers a line; a touch has two, x and y"
-            raise CorpusError(path, reason)
-        return Layout(("time", "source", *"xyz"[:width]), is_log=True, iso_times=True)
+        _check_knobs(path, width)
+        is_touch = width in _LOG_WIDTHS and not knobs
+        names = tuple("xyz"[:width] if is_touch else knob_columns(width)[:width])
+        return Layout(("time", "source", *names), is_log=True, iso_times=True)
     for number, line in enumerate(lines, 1):
         if (layout := _read_header(line, number)) is not None:
+            _check_knobs(path, layout.knobs)
             column = layout.columns.get("time")
             for later in lines[number:]:
                 fields = _fields(later, layout.separator)
@@ -191,8 +221,15 @@ def find_layout(path: Path | Text) -> Layout | None:
     return None
 
 
+def _check_knobs(path: Path | Text, knobs: int) -> None:
+    """Raise CorpusError for more values than an event has."""
+    if knobs > MAX_KNOBS:
+        reason = f"has {knobs} values a line, and an event of knobs has {MAX_KNOBS} at most"
+        raise CorpusError(path, f"{reason}: leave out those that matter least")
+
+
 def _read_header(line: bytes, number: int) -> Layout | None:
-    """Return the form that a line of column names says; None if it does not name touches."""
+    """Return the form that a line of column names says; None if it names neither kind."""
     if len(line) > _LONGEST_LINE:
         return None
     separator = _separator(line.lstrip(b"# \t"))
@@ -202,8 +239,8 @@ def _read_header(line: bytes, number: int) -> Layout | None:
         names.pop()
     layout = Layout(tuple(names), separator, number)
     columns = layout.columns
-    is_touch = {"x", "y"} <= set(columns) and bool({"time", "dt"} & set(columns))
-    return layout if is_touch else None
+    has_values = {"x", "y"} <= set(columns) or layout.knobs > 0
+    return layout if has_values and {"time", "dt"} & set(columns) else None
 
 
 def describe_unknown(path: Path | Text) -> str:
@@ -217,7 +254,7 @@ def describe_unknown(path: Path | Text) -> str:
         )
     if lines and (lines[0].startswith((b"[{", b"[[")) or lines[0] == b"["):
         return f"is JSON, and no robojam session: {TO_CSV}"
-    table = "a CSV whose first line names x, y and time"
+    table = "a CSV whose first line names x, y and time, or v1, v2, … and time"
     reason = f"is neither arrays (.npz, .npy), {table}, an IMPSY log nor a robojam session"
     if not lines or not start.isascii():
         return reason
@@ -448,8 +485,8 @@ class _RowParser:
     def _is_repeated_header(self, line: bytes, number: int) -> bool:
         """Return whether a line names the columns again. Raises CorpusError for others."""
         layout = self.layout
-        if layout.is_log or not {*b"xy"} <= {*line.lower()}:  # to be quick with most
-            return False
+        if layout.is_log or not ({*b"xy"} <= {*line.lower()} or {*b"v1"} <= {*line.lower()}):
+            return False  # to be quick with most
         header = _read_header(line, number)
         if header is None:
             return False
@@ -515,7 +552,8 @@ def read_table(
             whose = "interface (without" if machine else "rnn (with"
             dropped[f"touches, all by {whose} --machine they are read)"] = len(rows)
         rows, lines = rows[chosen], lines[chosen]
-        if len(layout.names) > 4 and len(rows):
+        has_third = len(layout.names) > 4 and not layout.knobs
+        if has_third and len(rows) and not layout.pressure:
             dropped["third numbers (a touch has x and y)"] = len(rows)
     if layout.is_metatone:  # the players one after the other
         order = np.argsort(rows["key"], kind="stable")
@@ -524,9 +562,11 @@ def read_table(
     if layout.is_metatone:
         begins[1:] |= rows["key"][1:] != rows["key"][:-1]
     begins[:1] = True
-    columns = layout.columns
-    touches = np.empty((len(rows), 4 if "moving" in columns else 3))
-    touches[:, 0], touches[:, 1] = rows["x"], rows["y"]
+    columns, knobs = layout.columns, layout.knobs
+    at = knobs or 2  # the column of dt
+    touches = np.empty((len(rows), at + (2 if "moving" in columns else 1)))
+    for index, kind in enumerate(knob_columns(knobs)[:-2] if knobs else "xy"):
+        touches[:, index] = rows[kind]
     if "moving" in columns:
         touches[:, 3] = rows["moving"]
         if layout.is_metatone:
@@ -538,33 +578,48 @@ def read_table(
         time = (time - time[:1]) * 1e-6
     if known.timing == "time":
         _check_clock(path, time, begins, layout)
-        begins, touches[:, 2] = _intervals(time, begins, known.second or 1.0)
+        begins, touches[:, at] = _intervals(time, begins, known.second or 1.0)
     else:
-        touches[:, 2] = time
+        touches[:, at] = time
     starts = np.flatnonzero(begins)
     offsets = np.append(starts, len(rows))
+    choose = choose_knob_scaling if knobs else choose_scaling
+    scaling: Scaling | KnobScaling
     try:
-        scaling, label = choose_scaling(
+        scaling, label = choose(
             touches, offsets, known, lambda numbers: name_numbers(LINES, lines[numbers])
         )
     except ValueError as error:
         raise CorpusError(path, str(error)) from error
     if label:
-        dropped[f"touches read with --units {label}"] = len(rows)
+        dropped[f"{'events' if knobs else 'touches'} read with --units {label}"] = len(rows)
     if known.timing == "time" and scaling.second != (known.second or 1.0):
-        begins, touches[:, 2] = _intervals(time, begins, scaling.second)
+        begins, touches[:, at] = _intervals(time, begins, scaling.second)
     scaled = scaling(touches)
     lengths = np.diff(np.flatnonzero(begins), append=len(rows)).astype(np.int64)
-    lengths, after_pauses = part_at_pauses(scaled, lengths)
+    lengths, after_pauses = part_at_pauses(scaled, lengths, time=at)
     if len(after_pauses):
         dropped[PAUSES] = len(after_pauses)
         places[PAUSES] = name_numbers(LINES, lines[after_pauses])
     source = "IMPSY log" if layout.is_log else "Metatone log" if layout.is_metatone else "CSV"
-    if "moving" in columns:
+    if knobs:
+        corpus = knob_corpus(scaled, lengths, path.name, source)
+    elif "moving" in columns:
         corpus = Corpus(scaled, lengths, TOUCH, path.name, source=source)
     else:
         corpus = with_inferred_phases(scaled, lengths, path.name, source)
-    return replace(corpus, dropped=dropped, places=places, lines=lines)
+    corpus = replace(corpus, dropped=dropped, places=places, lines=lines)
+    return pressed(corpus, _pressures(rows["pressure"])) if "pressure" in columns else corpus
+
+
+def _pressures(values: Array) -> Array:
+    """Return pressures, 0..1, of a column of them or of MicroJam's z; NaN: not measured.
+
+    A z above 1 is a radius in points. One that never changes was not measured.
+    """
+    measured = (values >= 0) & (values != FINGERTIP)
+    measured &= len(np.unique(values[measured])) > 1
+    return np.where(measured, np.where(values > 1, values / FULL, values), np.nan)
 
 
 def _with_defaults(units: Units, known: Units) -> Units:
@@ -633,15 +688,41 @@ def _decimal_comma_hint(why: str, layout: Layout) -> str:
 
 
 def microjam_table(
-    times: Sequence[float], rows: Sequence[Sequence[float]], *, pressure: float
+    times: Sequence[float], rows: Sequence[Sequence[float]], pressures: Sequence[float]
 ) -> str:
     """Return touches as MicroJam's CSV, as MicroJam and RoboJam read it.
 
-    times are in seconds since the start, rows hold x, y, dt and moving of each touch.
+    times are in seconds since the start, rows begin with x, y, dt and moving of each touch.
     """
     lines = ["time,x,y,z,moving"]  # pandas takes a space before a name as part of it
     lines += [
         f"{t!r}, {x!r}, {y!r}, {pressure!r}, {moving:.0f}"
-        for t, (x, y, _, moving) in zip(times, rows, strict=True)
+        for t, (x, y, _, moving, *_), pressure in zip(times, rows, pressures, strict=True)
     ]
+    return "\n".join(lines) + "\n"
+
+
+def knob_table(times: Sequence[float], rows: Sequence[Sequence[float]]) -> str:
+    """Return events of knobs as a CSV: time in seconds since the start, v1, v2, …
+
+    rows hold the values of each event.
+    """
+    names = knob_columns(len(rows[0]))[:-2]
+    lines = [",".join(("time", *names))]
+    lines += [",".join(map(repr, (t, *row))) for t, row in zip(times, rows, strict=True)]
+    return "\n".join(lines) + "\n"
+
+
+def impsy_log(
+    started: datetime, times: Sequence[float], rows: Sequence[Sequence[float]], *, source: str
+) -> str:
+    """Return events of knobs as a log of IMPSY; source is interface or rnn.
+
+    times are in seconds since the start, rows hold the values of each event.
+    """
+    lines = [
+        ",".join(((started + timedelta(seconds=t)).isoformat(timespec="microseconds"), source,
+                  *map(repr, row)))
+        for t, row in zip(times, rows, strict=True)
+    ]  # fmt: skip
     return "\n".join(lines) + "\n"

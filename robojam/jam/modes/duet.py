@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from robojam.jam.fair_turns import ANSWERED
 from robojam.jam.modes.listen import Listen
+from robojam.jam.numbers import Past, Seconds
 from robojam.jam.voices import HeardTouch
 from robojam.touch import Phase, clip
 
@@ -29,6 +30,8 @@ _WITHIN, _ELSE = 0.75, 0.5
 
 class _Landings:
     """The last landings of some players."""
+
+    STATE: ClassVar[dict[str, Any]] = {"_at": Past, "_intervals": deque[Seconds]}
 
     def __init__(self) -> None:
         self._at = -math.inf
@@ -76,6 +79,16 @@ class Duet(Listen):
     count for when the next landing is expected in answers to visitors alone.
     """
 
+    STATE: ClassVar[dict[str, Any]] = {
+        "_heard_at": Past,
+        "_touched_at": Past,
+        "_since": Seconds,
+        "_by_hosts": _Landings,
+        "_by_all": _Landings,
+        "_partner": str,
+        "_answered_at": Past,
+        "_again": bool,
+    }
     name = "duet"
 
     def __init__(self) -> None:
@@ -110,7 +123,8 @@ class Duet(Listen):
         touch, now = event.touch, jam.clock.machine
         dt = self._since if event.own_dt is None else dt
         self._heard_at = now
-        heard = HeardTouch(jam.t, now, touch.x, touch.y, dt, moving)
+        values = touch.knobs, touch.pressure
+        heard = HeardTouch(jam.t, now, touch.x, touch.y, dt, moving, *values)
         if touch.phase is Phase.DOWN:
             self._land(jam, touch.who, heard)
         jam.voices.hear(heard)
@@ -156,6 +170,7 @@ class PredictionDuet(Listen):
     where that one has had its last answer replaced by its own next touch.
     """
 
+    STATE: ClassVar[dict[str, Any]] = {"_partner": str, "_again": bool}
     name = "duet"
     feeds_machine = False
 

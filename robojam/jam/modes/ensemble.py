@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from robojam.jam.modes.listen import Listen
+from robojam.jam.numbers import Future, Past, Seconds
 from robojam.touch import Phase, clip
 
 if TYPE_CHECKING:
@@ -34,13 +36,12 @@ _PHRASE: Final = 5.0
 _REST: Final = 1.0
 
 
+@dataclass(slots=True)
 class _Player:
     """A human: its last touch, and whether it has stopped since."""
 
-    __slots__ = ("at", "stopped")
-
-    def __init__(self) -> None:
-        self.at, self.stopped = -math.inf, False
+    at: Past = -math.inf
+    stopped: bool = False
 
 
 class Ensemble(Listen):
@@ -76,6 +77,21 @@ class Ensemble(Listen):
     the soloist from a visitor.
     """
 
+    STATE: ClassVar[dict[str, Any]] = {
+        "_hosts": dict[str, _Player],
+        "_visitors": dict[str, _Player],
+        "_soloist": str,
+        "_account": Seconds,
+        "_touches": Seconds,
+        "_counted_at": Seconds,
+        "_began_at": Seconds | None,
+        "_enters_at": Future,
+        "_enters_until": Seconds,
+        "_entered_at": Past,
+        "_rested_at": Past,
+        "_has_played": bool,
+        "_rests_at": Seconds,
+    }
     name = "ensemble"
     plans = True
 

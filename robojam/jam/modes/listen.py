@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from robojam.jam.fingers import FingerEvent
@@ -20,6 +20,8 @@ class Listen:
     when the mode is chosen.
     """
 
+    #: What an object of the mode keeps (robojam.jam.saved).
+    STATE: ClassVar[dict[str, Any]] = {}
     name: ClassVar[str] = "listen"
     #: Turn with which the mode begins: human or ai.
     first_turn: ClassVar[str] = "human"
@@ -61,7 +63,8 @@ class Listen:
 
     def feed(self, jam: Jam, event: FingerEvent, dt: float, *, moving: bool) -> None:
         """Feed a human's touch to the model; dt in seconds since the last that it was fed."""
-        jam.player.feed(event.touch.x, event.touch.y, dt, moving)
+        touch = event.touch
+        jam.player.feed(touch.x, touch.y, dt, moving, touch.knobs, touch.pressure)
 
     def human_fed(self, jam: Jam, touch: Touch) -> None:
         """React to a human's touch that the model was fed."""

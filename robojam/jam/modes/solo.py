@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from robojam.jam.modes.listen import Listen
+from robojam.jam.numbers import Future
 
 if TYPE_CHECKING:
     from robojam.jam.history import JamSnapshot
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 class Solo(Listen):
     """The machine plays by itself; humans are recorded and not fed to the model."""
 
+    STATE: ClassVar[dict[str, Any]] = {"_starts_from": Future}
     name = "solo"
     first_turn = "ai"
     starts_alone = True

@@ -22,6 +22,7 @@ export class Input {
     this.rests = null; // of a pointer that plays by resting: its pixel (at), place, and since when
     this.dwell = 0.9;
     this._arrows = new Set();
+    this._measures = false; // whether the screen has shown that it measures a finger's force
     this._flusher = new MessageChannel();
     this._flusher.port1.onmessage = () => this.onFlush();
     this._listen(surface.canvas);
@@ -78,7 +79,7 @@ export class Input {
     } catch {
       // The pointer is already gone.
     }
-    this._land(event.pointerId, ...this.surface.place(event.clientX, event.clientY), timeOf(event), pressureOf(event));
+    this._land(event.pointerId, ...this.surface.place(event.clientX, event.clientY), timeOf(event), this._pressure(event));
   }
 
   _pointerMove(event) {
@@ -87,8 +88,8 @@ export class Input {
     if (!state) return;
     const all = event.getCoalescedEvents?.() ?? [];
     for (const each of all.length ? all : [event]) {
-      const place = this.surface.place(each.clientX, each.clientY), pressure = pressureOf(each);
-      if (place[0] === state.x && place[1] === state.y && pressure === state.pressure) continue;
+      const place = this.surface.place(each.clientX, each.clientY), pressure = this._pressure(each);
+      if (place[0] === state.x && place[1] === state.y) continue; // pressed more, and held still
       this._slide(state, ...place, timeOf(each), pressure);
     }
   }
@@ -101,18 +102,26 @@ export class Input {
     this._lift(event.pointerId, timeOf(event));
   }
 
+  /** Return an event's pressure, 0..1: a pen's, and a finger's on a screen that measures force,
+   * as those that do not report 1, a half or 0 for every touch. Undefined where none is measured. */
+  _pressure({ pointerType, pressure }) {
+    if (pointerType === "touch" && pressure > 0 && pressure < 1 && pressure !== 0.5) this._measures = true;
+    const isMeasured = pointerType === "pen" || (pointerType === "touch" && this._measures);
+    return isMeasured ? Math.round(pressure * 1000) / 1000 : undefined;
+  }
+
   _land(holder, x, y, t, pressure) {
     this._lift(holder, t);
     const used = new Set([...this.fingers.values()].map((state) => state.finger));
     let finger = 0;
     while (used.has(finger)) finger += 1;
-    this.fingers.set(holder, { finger, x, y, pressure });
+    this.fingers.set(holder, { finger, x, y });
     this.onTouch(t, "d", finger, x, y, pressure);
     this.onFlush();
   }
 
   _slide(state, x, y, t, pressure) {
-    Object.assign(state, { x, y, pressure });
+    Object.assign(state, { x, y });
     this.onTouch(t, "m", state.finger, x, y, pressure);
     // Once the events of all fingers of this frame are there.
     this._flusher.port2.postMessage(0);
@@ -312,6 +321,3 @@ function timeOf(event) {
   const now = performance.now();
   return event.timeStamp > 0 && event.timeStamp <= now ? event.timeStamp : now;
 }
-
-/** Return a pen's pressure, 0..1; undefined for what measures none. */
-const pressureOf = (event) => (event.pointerType === "pen" ? Math.round(event.pressure * 1000) / 1000 : undefined);

@@ -1,7 +1,7 @@
 // The pad: joins the connection, the fingers, the picture, the sound and the settings.
 
 import { Input } from "./input.js";
-import { Socket } from "./socket.js";
+import { BASE, Socket } from "./socket.js";
 import { Sound } from "./sound.js";
 import { Strokes } from "./strokes.js";
 import { Surface, isMachine } from "./surface.js";
@@ -193,7 +193,7 @@ const socket = new Socket({
       socket.token = token;
       store("token", token);
       // A page that is loaded again is to come back, too.
-      if (fresh) history.replaceState(null, "", `/?token=${encodeURIComponent(token)}`);
+      if (fresh) history.replaceState(null, "", `${BASE}?token=${encodeURIComponent(token)}`);
       notify("There is a new code. Others have to scan it.");
     },
     refused(reason) {
@@ -370,6 +370,12 @@ $("dwell").oninput();
 for (const name of Object.keys(ways)) if (stored(name)) $(name).click();
 
 if (!token) socket.end("Scan the QR code in robojam's window to join.");
+if (BASE !== "/") {
+  const room = BASE.split("/")[2];
+  document.title = `${room} – robojam pad`;
+  $("room").textContent = `Room ${room}`;
+  $("room-part").hidden = false;
+}
 showPlayers();
 showTurn();
 // As an app that is installed: browsers allow it only where nobody can listen.

@@ -7,6 +7,8 @@ const FIRST_WAIT = 100, LONGEST_WAIT = 5000, PATIENCE = 4000;
 const PING = 2000;
 /** Events in one message at most. */
 const MOST = 64;
+/** Path of the jam: that of a room, where many have one door. */
+export const BASE = location.pathname.match(/^\/rooms\/[^/]+\//)?.[0] ?? "/";
 /** Codes after which another attempt is of no use. */
 const FINAL = { 4403: "This code is no longer valid. Scan the QR code again." };
 const REASONS = {
@@ -35,7 +37,7 @@ export class Socket {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     let socket;
     try {
-      socket = new WebSocket(`${scheme}://${location.host}/v1/socket?token=${encodeURIComponent(this.token)}`);
+      socket = new WebSocket(`${scheme}://${location.host}${BASE}v1/socket?token=${encodeURIComponent(this.token)}`);
     } catch {
       this._later();
       return;
@@ -100,7 +102,7 @@ export class Socket {
     if (this._checking) return;
     this._checking = true;
     try {
-      const answer = await fetch(`/?token=${encodeURIComponent(this.token)}`, { cache: "no-store" });
+      const answer = await fetch(`${BASE}?token=${encodeURIComponent(this.token)}`, { cache: "no-store" });
       if (answer.status === 403 && !this.isOpen) this.end(FINAL[4403]);
     } catch {
       // There is no network.

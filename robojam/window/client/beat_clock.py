@@ -57,7 +57,7 @@ class BeatClock:
         self.beats, self.heard_at = heard, now
 
     def count_in(self, beats: float, now: float) -> None:
-        """Note that the machine's turn waits for a line in so many beats; 0: it does not."""
+        """Note that the machine's turn waits for a line in this many beats; 0: it does not."""
         known = self.beats is not None and 0 < beats < 1e6
         self._line = self.beats.beat_at(now) + beats if known and self.beats else None
 

@@ -22,6 +22,8 @@ STATUS_INTERVAL = 0.7
 #: After QUIET_AFTER seconds without a packet, packets may be lost, and the status is
 #: requested every RETRY_INTERVAL seconds.
 QUIET_AFTER, RETRY_INTERVAL = 0.9, 0.12
+#: Seconds between requests for the mapped knobs, while they are shown.
+KNOBS_INTERVAL = 0.1
 #: Seconds between reports of the fingers that are down. The engine lifts a finger of which
 #: nothing is heard for several seconds, and at once one that a report leaves out.
 ALIVE_INTERVAL = 1.0
@@ -61,6 +63,9 @@ class EngineConnection:
         self._woken = False
         self._closed = threading.Event()
         self._renew_at = self._ask_at = float("-inf")
+        #: Whether the mapped knobs are shown, and so are to be asked for.
+        self.shows_knobs = False
+        self._ask_knobs_at = float("-inf")
         self._cookie: list[str] = []  # none, or the one that the engine sent last
         self._down: set[int] = set()
         self._report_at = float("inf")
@@ -83,8 +88,8 @@ class EngineConnection:
     def advance(self, now: float) -> float:
         """Send what is due; return when to call again.
 
-        That is the renewal of the subscription, the request for the status, and the report
-        of the fingers that are down.
+        That is the renewal of the subscription, the requests for the status and the mapped
+        knobs, and the report of the fingers that are down.
         """
         if now >= self._renew_at:
             self._renew_at = now + RENEW_INTERVAL
@@ -93,12 +98,16 @@ class EngineConnection:
             is_quiet = now - self._received_at > QUIET_AFTER
             self._ask_at = now + (RETRY_INTERVAL if is_quiet else STATUS_INTERVAL)
             self._request("/robojam/status")
+        if self.shows_knobs and now >= self._ask_knobs_at:
+            self._ask_knobs_at = now + KNOBS_INTERVAL
+            self._request("/robojam/map/knobs")
         if self._down and self._report_at == float("inf"):
             self._report_at = now + ALIVE_INTERVAL
         if now >= self._report_at:
             self._report_at = now + ALIVE_INTERVAL if self._down else float("inf")
             self.send("/robojam/alive", "i" * len(self._down), *sorted(self._down))
-        return min(self._renew_at, self._ask_at, self._report_at)
+        ask_knobs_at = self._ask_knobs_at if self.shows_knobs else float("inf")
+        return min(self._renew_at, self._ask_at, self._report_at, ask_knobs_at)
 
     def _request(self, address: str, tags: str = "", *args: object) -> None:
         """Send a request, with the cookie for which an engine beyond this machine asks."""

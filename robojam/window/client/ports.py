@@ -5,8 +5,9 @@ The engine may be another machine's: what it reports is bounded and escaped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+from robojam.wire.port_problems import MAX_ENTRIES, entries, midi_ports, plain, port_problems
 
 #: A port's light is lit for this many seconds after a message.
 ACTIVE_SHOWN = 0.15
@@ -14,28 +15,6 @@ ACTIVE_SHOWN = 0.15
 NEW_PROBLEM_SHOWN = 8.0
 #: Seconds for which an echo is reported after it was heard last.
 ECHO_SHOWN = 10.0
-#: Characters of a text from the engine that are shown, and entries of a list that are read.
-MAX_TEXT, MAX_ENTRIES = 160, 64
-#: Values of the sound's state that are no error.
-_WORKING = frozenset(["playing", "starting", "open", "connected", "ok"])
-
-
-def plain(value: object, length: int = MAX_TEXT) -> str:
-    """Return a text from the network as it can be shown: in one line, escaped and bounded."""
-    if not isinstance(value, str | int | float):
-        return ""  # nothing to be shown, and its text may be of any length
-    text = str(value)[: length + 1]
-    text = "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "replace").decode()
-        for char in text
-    )
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def _entries(value: object) -> list[dict[str, object]]:
-    """Return the dicts of a list from the status."""
-    values = value[:MAX_ENTRIES] if isinstance(value, list) else []
-    return [entry for entry in values if isinstance(entry, dict)]
 
 
 def _whole(value: object) -> int:
@@ -87,23 +66,19 @@ class EnginePorts:
 
     def update(self, status: dict[str, object], now: float) -> None:
         """Update all ports from the engine's status."""
-        midi, sound = status.get("midi"), status.get("sound")
-        found = {"osc": tuple(_output_problems(status.get("outputs")))}
-        if isinstance(midi, dict) and (midi.get("in") or midi.get("out")):
-            found["midi"] = tuple(_midi_problems(midi))
-            count = sum(_whole(port.get("messages")) for port in _sides(midi))
+        midi = status.get("midi")
+        self.problems = port_problems(status)
+        if "midi" in self.problems and isinstance(midi, dict):
+            count = sum(_whole(port.get("messages")) for port in midi_ports(midi))
             if self._counts.get("midi", count) != count:
                 self.mark_used("midi", now)
             self._counts["midi"] = count
-        if isinstance(sound, dict) and sound:
-            found["sound"] = tuple(_sound_problems(sound))
-        self.problems = found
         self._since = {line: self._since.get(line, now) for line in self.all_problems()}
-        self._update_echoes(_entries(status.get("echo")), now)
+        self._update_echoes(entries(status.get("echo")), now)
 
-    def _update_echoes(self, entries: list[dict[str, object]], now: float) -> None:
+    def _update_echoes(self, reported: list[dict[str, object]], now: float) -> None:
         before, self._echoes = self._echoes, {}
-        for entry in entries:
+        for entry in reported:
             source, dropped = plain(entry.get("source"), 60), _whole(entry.get("dropped"))
             self._echoes[source] = dropped
             if dropped > before.get(source, 0):
@@ -117,33 +92,3 @@ class EnginePorts:
             for source, line in list(self._echo_lines.items())[-MAX_ENTRIES:]
             if now < line[1]
         }
-
-
-def _sides(midi: dict[str, object]) -> list[dict[str, object]]:
-    return [port for side in ("in", "out") for port in _entries(midi.get(side))]
-
-
-def _output_problems(outputs: object) -> Iterator[str]:
-    for output in _entries(outputs):
-        if output.get("error"):
-            yield f"osc to {plain(output.get('address'), 60)}: {plain(output['error'])}"
-
-
-def _midi_problems(midi: dict[str, object]) -> Iterator[str]:
-    for side, direction in (("in", "from"), ("out", "to")):
-        for port in _entries(midi.get(side)):
-            problem = port.get("problem")
-            if not problem and port.get("connected") is False:
-                problem = "not connected"
-            if problem:
-                yield f"midi {direction} {plain(port.get('wanted'), 60)}: {plain(problem)}"
-    if trouble := midi.get("trouble"):
-        yield f"midi: {plain(trouble)}"
-
-
-def _sound_problems(sound: dict[str, object]) -> Iterator[str]:
-    state = sound.get("state")
-    stopped = state if isinstance(state, str) and state not in _WORKING else ""
-    if problem := sound.get("trouble") or sound.get("error") or stopped:
-        text = plain(problem)
-        yield text if text.startswith(("no ", "the ")) else f"sound: {text}"

@@ -20,13 +20,16 @@ from robojam.controls import CONTROLS, SETTINGS, Kind
 from robojam.jam.modes import MODES, Mode
 from robojam.touch import MEMORIES, Phase, clip, is_machine, is_player
 from robojam.window.client.beat_clock import BeatClock
+from robojam.window.client.faders import Faders
+from robojam.window.client.mapped_knobs import MappedKnobs, parse_knobs
 from robojam.window.client.own_touches import OwnTouches
-from robojam.window.client.ports import MAX_ENTRIES, EnginePorts, plain
+from robojam.window.client.ports import EnginePorts
 from robojam.window.client.setup import EngineSetup, parse_setup
 from robojam.window.client.strokes import Strokes
 from robojam.window.client.web_pad import WebPad, parse_web_pad
 from robojam.window.input.keys import US_KEY_NAMES
 from robojam.wire.osc import Message
+from robojam.wire.port_problems import MAX_ENTRIES, plain
 
 #: The engine is lost after this many seconds without a message.
 LOST_AFTER = 2.5
@@ -36,11 +39,13 @@ PLAYING_HOLDS, DROPS_SHOWN = 0.6, 10.0
 #: The forecast is shown for this many seconds after its message. A pending touch is
 #: shown for this many seconds after it was due.
 FORECAST_SHOWN, PENDING_SHOWN = 3.0, 0.4
-#: A motif that comes back is shown for this many seconds; so many at once, at most; and
+#: A motif that comes back is shown for this many seconds; motifs at once, at most; and
 #: points of its path, at most.
 RECALL_SHOWN, MAX_RECALLS, MAX_RECALL_POINTS = 4.0, 8, 32
 #: What the window says where lines of a clock are asked for, and there is none.
 NEEDS_CLOCK = "quantum, grid and bars need a clock: choose one, or tap a tempo"
+#: States of a jam's health, and characters of its text that are read.
+HEALTH, MAX_HEALTH = ("ok", "warn", "bad"), 2000
 #: Part of a beat for which its mark glows.
 GLOW = 0.4
 #: Components of the forecast that are drawn, the heaviest first.
@@ -48,6 +53,8 @@ MAX_COMPONENTS = 12
 
 _TEXTS = ("model", *(name for name, row in SETTINGS.items() if row.kind is Kind.TEXT))
 _RESPONSE = CONTROLS["response"]
+#: Pressures that are kept at most, until their touches come.
+_MAX_PRESSURES = 256
 #: Players who are out of the jam that are named, at most.
 _NAMED = 3
 _NUMBERS = frozenset(("seed", *SETTINGS)) - {*_TEXTS}
@@ -133,7 +140,8 @@ def _finite_numbers(values: tuple[Any, ...]) -> list[float] | None:
 class ViewSettings:
     """Settings of this window alone: what it shows, and how.
 
-    panel is the name of the open panel (help, controls, setup, sessions, player), or empty;
+    panel is the name of the open panel (help, controls, setup, sessions, player,
+    health), or empty;
     help_page the page of the help, 0 or 1; panel_part the part that is shown of a panel with
     more rows than fit. grabbed_dial is the control that a finger turns at
     the moment. typed_name is the new name of a recording, or an address in the setup, while it
@@ -167,6 +175,7 @@ class WindowState:
     opened_at: float = 0.0
     strokes: Strokes = field(default_factory=Strokes)
     own_touches: OwnTouches = field(default_factory=OwnTouches)
+    faders: Faders = field(default_factory=Faders)
     controls: dict[str, float] = field(default_factory=dict)
     silenced: bool = False  # by a panic
     remote: bool = False  # the engine is not reached at the loopback interface
@@ -189,7 +198,12 @@ class WindowState:
     beat_clock: BeatClock = field(default_factory=BeatClock)
     clock_peers: int | None = None  # other programs that share the clock
     web: WebPad = field(default_factory=WebPad)
+    show: bool = False  # the engine plays a show: the window says nothing by itself
+    unlocked: frozenset[str] | None = None  # the controls that are not locked; None: all
+    health: str = ""  # ok, warn or bad; "" until the engine has told it
+    health_problems: tuple[str, ...] = ()
     setup: EngineSetup | None = None  # None until the engine has been asked
+    mapped_knobs: MappedKnobs | None = None  # None until the engine has been asked
     has_played: bool = False
     late_ms: float = 0.0
     dropped: int | None = None
@@ -208,6 +222,8 @@ class WindowState:
     _turn_left_at: float = 0.0
     _engine_started: str = ""
     _has_status: bool = False
+    #: Pressures of touches that come next, by player and finger.
+    _pressures: dict[tuple[str, int], float] = field(default_factory=dict)
     _unable: str = ""  # name of the last model that was said to follow no call
 
     def engine_state(self, now: float) -> EngineState:
@@ -245,7 +261,10 @@ class WindowState:
         """
         name, _, argument = action.partition(":")
         control = argument.partition(":")[0] if name in ("slide", "step") else name
-        if self.replaying and (name in _HOST_PANELS or control in _LIVE_ONLY):
+        locked = self.unlocked is not None and control not in self.unlocked
+        if locked and control in (*CONTROLS, *_HOST_PANELS):
+            return "locked in a show"
+        if self.replaying and (name in (*_HOST_PANELS, "health") or control in _LIVE_ONLY):
             return "while a recording plays, use pause, panic and volume"
         is_own = self.role == Role.PLAYER and control == "instrument" and argument != "ai"
         if self.role == Role.HOST or is_own or control not in (*CONTROLS, *_HOST_PANELS):
@@ -295,10 +314,15 @@ class WindowState:
         beat = self.beat_clock.at(now)
         glows = beat is not None and beat.part < GLOW
         changes = self.pending_touches or self.recalled or counting or glows
-        return bool(changes) or self.strokes.is_animating(now)
+        return bool(changes) or self.strokes.is_animating(now) or self.faders.is_animating()
 
-    def add_own_touch(self, phase: Phase, finger: int, x: float, y: float, now: float) -> None:
-        """Add a touch of this window's own fingers; x, y in screen units."""
+    def add_own_touch(
+        self, phase: Phase, finger: int, x: float, y: float, now: float, pressure: float = 0.0
+    ) -> None:
+        """Add a touch of this window's own fingers; x, y in screen units.
+
+        pressure is 0..1 where it is measured, else 0.
+        """
         self.has_played = True
         who = self.own_touches.who
         if phase is Phase.UP:
@@ -307,18 +331,19 @@ class WindowState:
         self._end_panic(who)
         self.own_touches.add(finger, x, y, now)
         draw = self.strokes.down if phase is Phase.DOWN else self.strokes.move
-        draw(who, finger, x, y, now, own=True)
+        draw(who, finger, x, y, now, own=True, pressure=pressure)
 
     def advance(self, now: float) -> None:
         """Remove what has faded, and lift the fingers of an engine that is lost."""
         self.strokes.fade(now)
+        self.faders.fade(now)
         pending = self.pending_touches.items()
         self.pending_touches = {who: p for who, p in pending if now < p.due + PENDING_SHOWN}
         self.recalled = tuple(each for each in self.recalled if now - each.at < RECALL_SHOWN)
         if self.engine_state(now) is EngineState.LOST:
             self.strokes.lift_others(now)
             self.pending_touches.clear()
-            self.forecast, self.setup = (), None
+            self.forecast, self.setup, self.mapped_knobs = (), None, None
             self.beat_clock.stop()
 
     def handle_message(self, message: Message, now: float, utc: datetime) -> None:
@@ -333,6 +358,10 @@ class WindowState:
             case ["robojam", "setup"]:
                 if message.tags == "s":  # else it is of one option, for the supervisor
                     self.setup = parse_setup(str(message.args[0])) or self.setup
+            case ["robojam", "map", "knobs"] if message.tags == "s":
+                self.mapped_knobs = parse_knobs(str(message.args[0])) or self.mapped_knobs
+            case ["robojam", "health"] if message.tags == "ss":
+                self._handle_health(str(message.args[0]), str(message.args[1]))
             case ["robojam", "turn"] if message.args:
                 self._handle_turn(message.args[0], now)
             case ["robojam", "forecast"]:
@@ -367,6 +396,8 @@ class WindowState:
                     self._set_recording("armed", now, utc)  # the next status names the file
             case ["robojam", name] if len(message.args) == 1:
                 self._handle_control(name, message.args[0])
+            case ["robojam", who, "knobs"] if is_player(who):
+                self._handle_knobs(who, message.args, now)
             case ["robojam", who, kind] if is_player(who):
                 self._handle_touch(who, kind, message.args, now)
 
@@ -394,6 +425,17 @@ class WindowState:
         """Return whether a memory was stored within the last UNDO_SHOWN seconds."""
         return bool(self.stored) and now - self.stored_at < UNDO_SHOWN
 
+    def light(self, now: float) -> str:
+        """Return the state that the health light shows: ok, warn or bad; "" for no light."""
+        is_lost = bool(self.health) and self.engine_state(now) is EngineState.LOST
+        return "bad" if is_lost else self.health
+
+    def _handle_health(self, state: str, text: str) -> None:
+        if state in HEALTH:
+            self.health = state
+            lines = [plain(line) for line in text[:MAX_HEALTH].split("; ")]
+            self.health_problems = tuple(filter(None, lines))
+
     def _handle_memory(self, action: str, name: str, now: float) -> None:
         if action == "recall":
             self.notify(f"back to memory {name}", now)
@@ -415,25 +457,40 @@ class WindowState:
         finger = int(numbers[0])
         if kind == "up":
             self.strokes.up(who, finger, now, own=False)
+        if kind == "pressure" and len(numbers) == 2 and len(self._pressures) < _MAX_PRESSURES:
+            self._pressures[who, finger] = clip(numbers[1], 0, 1)
         if kind == "up" or len(numbers) < 3:
             return
         x, y = clip(numbers[1], 0, 1), clip(numbers[2], 0, 1)
+        is_played = kind in ("down", "move")
+        pressure = self._pressures.pop((who, finger), 0.0) if is_played else 0.0
         if kind == "next" and len(numbers) > 3:
             due = now + clip(numbers[3], 0, 60)
             self.pending_touches[who] = PendingTouch(who, x, y, now, due)
-        elif kind in ("down", "move") and not self.own_touches.is_reported(
-            who, finger, x, y, now
-        ):
+        elif is_played and not self.own_touches.is_reported(who, finger, x, y, now):
             self.has_played = True
             self._end_panic(who)
             draw = self.strokes.down if kind == "down" else self.strokes.move
-            draw(who, finger, x, y, now, own=False)
+            draw(who, finger, x, y, now, own=False, pressure=pressure)
             self.ports.mark_used("sound", now)
             if is_machine(who):
                 self.machine_played_at = now
                 self.pending_touches.pop(who, None)
             else:
                 self.ports.mark_used("osc", now)
+
+    def _handle_knobs(self, who: str, args: tuple[Any, ...], now: float) -> None:
+        numbers = _finite_numbers(args)
+        if not numbers or not self.faders.hear(who, numbers[1:], now):
+            return
+        self.has_played = True
+        self._end_panic(who)
+        self.ports.mark_used("sound", now)
+        if is_machine(who):
+            self.machine_played_at = now
+            self.pending_touches.pop(who, None)
+        else:
+            self.ports.mark_used("osc", now)
 
     def _end_panic(self, who: str) -> None:
         """End a panic, because a player touched; in solo mode only the machine ends it."""
@@ -504,11 +561,19 @@ class WindowState:
             return
         if not isinstance(status, dict):
             return
+        self.faders.use(status.get("knobs"))
         if isinstance(device := status.get("device"), str):
             self.texts["device"] = plain(device)
         for name in (*_TEXTS, *_NUMBERS):  # a packet that announced it may have been lost
             self._set_control(name, status.get(name))
         self.replaying = status.get("replaying") is True
+        self.show = status.get("show") is True
+        unlocked = status.get("unlocked")
+        self.unlocked = None
+        if self.show and isinstance(unlocked, list):
+            self.unlocked = frozenset(map(plain, unlocked[:MAX_ENTRIES]))
+        if not self.show:
+            self.health, self.health_problems = "", ()
         self._tell_unable(status.get("plans"), now)
         role = status.get("role")
         self.role = Role(role) if role in list(Role) else Role.HOST
@@ -571,7 +636,8 @@ class WindowState:
         """Say, once for a model, that `follow` and `memory` change nothing for it."""
         asked = self.controls.get("follow") or self.controls.get("memory")
         model = self.text("model")
-        if plans is False and asked and not self.replaying and model != self._unable:
+        knows = plans is not False or self.faders.count  # knobs have no phrases
+        if asked and not knows and not self.replaying and model != self._unable:
             self._unable = model
             self.notify("this model follows no call: follow and memory change nothing", now)
 

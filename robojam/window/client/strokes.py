@@ -28,12 +28,16 @@ SPEED_SMOOTHING = 0.35
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Position of a finger at a time. x, y in screen units, speed in screen units a second."""
+    """Position of a finger at a time. x, y in screen units, speed in screen units a second.
+
+    pressure is 0..1 where it is measured, else 0.
+    """
 
     t: float
     x: float
     y: float
     speed: float
+    pressure: float = 0.0
 
 
 @dataclass(slots=True)
@@ -113,10 +117,20 @@ class Strokes:
         """Return the stroke that this finger is drawing, if the finger is down."""
         return self._held.get(_key(who, finger, own=own))
 
-    def down(self, who: str, finger: int, x: float, y: float, now: float, *, own: bool) -> None:
+    def down(
+        self,
+        who: str,
+        finger: int,
+        x: float,
+        y: float,
+        now: float,
+        *,
+        own: bool,
+        pressure: float = 0.0,
+    ) -> None:
         """Begin a stroke; a finger that was down is lifted first."""
         self.up(who, finger, now, own=own)
-        point = Point(now, x, y, 0.0)
+        point = Point(now, x, y, 0.0, pressure)
         self.latest += 1
         stroke = Stroke(who, finger, own, point, [point], serial=self.latest)
         self.visible.append(stroke)
@@ -130,16 +144,26 @@ class Strokes:
                 self.count -= len(oldest.points)
                 self._forget(oldest)
 
-    def move(self, who: str, finger: int, x: float, y: float, now: float, *, own: bool) -> None:
+    def move(
+        self,
+        who: str,
+        finger: int,
+        x: float,
+        y: float,
+        now: float,
+        *,
+        own: bool,
+        pressure: float = 0.0,
+    ) -> None:
         """Extend a finger's stroke; a finger that was not down lands."""
         stroke = self.held(who, finger, own=own)
         if stroke is None:
-            self.down(who, finger, x, y, now, own=own)
+            self.down(who, finger, x, y, now, own=own, pressure=pressure)
             return
         last = stroke.last
         speed = math.hypot(x - last.x, y - last.y) / max(0.004, now - last.t)
         speed = last.speed + (speed - last.speed) * SPEED_SMOOTHING
-        stroke.points.append(Point(now, x, y, speed))
+        stroke.points.append(Point(now, x, y, speed, pressure))
         self.count += 1
         if len(stroke.points) > MAX_POINTS:
             del stroke.points[: MAX_POINTS // 2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from robojam.window.client.ports import plain
+from robojam.wire.port_problems import plain
 
 #: Address of the page with its token, as the engine makes it.
 _ADDRESS = re.compile(r"https?://[\w.:\[\]%-]{1,100}/[\w./?=&~-]{0,100}")

@@ -60,8 +60,10 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "step:morph:-1": ("shift ,",), "step:morph:1": ("shift .",),
     "instrument:human": ("i",), "instrument:ai": ("m",), "scale": ("k",), "range": ("g",),
     "record": ("r",), "sessions": ("s",), "controls": ("c",), "setup": ("d",), "web": ("w",),
-    "help": ("h", "F1"), "forecast": ("f",), "theme": ("t",), "turn": ("o",),
-    "fullscreen": ("F11", "shift f"), "typing": ("tab",), "escape": ("esc",), "quit": ("q",),
+    "map": ("shift m",),
+    "help": ("h", "F1"), "health": ("shift h",), "forecast": ("f",), "theme": ("t",),
+    "turn": ("o",), "fullscreen": ("F11", "shift f"), "typing": ("tab",), "escape": ("esc",),
+    "quit": ("q",),
 }  # fmt: skip
 #: Keys with another meaning while a recording is open.
 PLAYER_KEYS: Final[dict[str, tuple[str, ...]]] = {

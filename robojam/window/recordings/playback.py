@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from robojam.sessions import strokes
 from robojam.sessions.session import Session, TouchEvent
 from robojam.touch import Phase, is_machine
+from robojam.window.client.faders import Faders
 from robojam.window.client.strokes import FADE, Strokes
 
 #: Speeds that can be chosen, as factors.
@@ -31,6 +32,7 @@ class RecordingPlayback:
     loop: bool = False
     playing: bool = False
     strokes: Strokes = field(default_factory=Strokes)
+    faders: Faders = field(default_factory=Faders)
     touches: tuple[TouchEvent, ...] = ()
     times: list[float] = field(default_factory=list)
     #: Number of seeks, and the position from which it has played since the last one or a
@@ -43,6 +45,7 @@ class RecordingPlayback:
     def __post_init__(self) -> None:
         self.touches = tuple(strokes.touches(self.session))
         self.times = [event.t for event in self.touches]
+        self.faders.use(self.session.knobs)
 
     @property
     def duration(self) -> float:
@@ -80,6 +83,10 @@ class RecordingPlayback:
         self.seeks, self.played_from = self.seeks + 1, self.at
         self.strokes = Strokes(latest=self.strokes.latest)
         self._next = bisect_left(self.times, self.at - FADE)
+        if self.session.knobs:
+            self.faders = Faders()
+            self.faders.use(self.session.knobs)
+            self._next = max(0, self._next - 1)  # they stay where they were before
         self._draw_due()
 
     def _draw_due(self) -> None:
@@ -87,13 +94,16 @@ class RecordingPlayback:
         end = bisect_right(self.times, self.at)
         for event in self.touches[self._next : end]:
             touch = event.touch
-            if touch.phase is Phase.UP:
+            if self.faders.count:
+                self.faders.hear(touch.who, touch.knobs, event.t)
+            elif touch.phase is Phase.UP:
                 self.strokes.up(touch.who, touch.id, event.t, own=False)
             else:
                 draw = self.strokes.down if touch.phase is Phase.DOWN else self.strokes.move
                 draw(touch.who, touch.id, touch.x, touch.y, event.t, own=False)
         self._next = max(self._next, end)
         self.strokes.fade(self.at)
+        self.faders.fade(self.at)
 
     def change_speed(self, steps: int) -> None:
         """Choose the speed a number of steps away in SPEEDS, which is taken as a ring."""

@@ -50,7 +50,7 @@ class FrameText:
     """Text around and on the surface, two rows each above and below; turn: its colour role.
 
     asked are the notices that are shown in a theme without text, too. trouble: something
-    does not work.
+    does not work. light: state of the health light in a show, "" for none.
     """
 
     top: tuple[Row, Row]
@@ -60,6 +60,7 @@ class FrameText:
     hint: tuple[str, ...]
     turn: ColourRole
     trouble: bool
+    light: str = ""
 
 
 def frame_text(state: WindowState, now: float) -> FrameText:
@@ -70,17 +71,21 @@ def frame_text(state: WindowState, now: float) -> FrameText:
     alternates = state.mode in ("", "call-response")
     answers = "when you pause, the machine answers" if alternates else ""
     asks = state.notice_asks and now < state.notice_until
-    lines = _problems(state, now)
+    lines = [] if state.show else _problems(state, now)
+    is_quiet = state.show and not state.view.panel  # nothing is for the audience
     hint = ("play here, with the mouse or your fingers", answers)
     return FrameText(
         top=(_row(state, _status_labels(state, turn, now)),
              _row(state, _engine_labels(state, turn, now))),
         bottom=(_row(state, _mode_buttons(state)), _row(state, _dial_labels(state))),
-        notices=_notices(state, lines, now),
-        asked=(TextRun(state.notice),) if asks else (),
-        hint=() if state.has_played or state.view.panel or state.replaying else hint,
+        notices=() if is_quiet else _notices(state, lines, now),
+        asked=(TextRun(state.notice),) if asks and not is_quiet else (),
+        hint=()
+        if state.has_played or state.view.panel or state.replaying or state.show
+        else hint,
         turn=turn,
         trouble=bool(lines),
+        light=state.light(now),
     )  # fmt: skip
 
 
@@ -108,8 +113,9 @@ def _status_labels(state: WindowState, turn: ColourRole, now: float) -> Iterator
     text, short, role = _activity(state, now)
     yield Label(_run(text, role), 1, _run(short, role) if short else None)
     if state.engine_state(now) is EngineState.CONNECTED:  # else its last status does not hold
-        late = f"plays {state.late_ms:.0f} ms late" if state.late_ms > LATE_MS else ""
-        is_dropping = now - state.dropped_at < DROPS_SHOWN
+        is_late = state.late_ms > LATE_MS and not state.show
+        late = f"plays {state.late_ms:.0f} ms late" if is_late else ""
+        is_dropping = now - state.dropped_at < DROPS_SHOWN and not state.show
         messages = "message" if state.recently_dropped == 1 else "messages"
         dropped = f"{state.recently_dropped} {messages} ignored" if is_dropping else ""
         if runs := tuple(TextRun(t, ColourRole.ALERT) for t in (late, dropped) if t):
@@ -127,6 +133,8 @@ def _status_labels(state: WindowState, turn: ColourRole, now: float) -> Iterator
 def _activity(state: WindowState, now: float) -> tuple[str, str, ColourRole]:
     """Return what is going on, in many and in few words ('': as many), and its role."""
     engine = state.engine_state(now)
+    if state.show and engine is EngineState.LOST:
+        return "", "", ColourRole.MUTED  # the light tells it
     if engine is EngineState.LOST:
         return "engine lost, waiting for it", "engine lost", ColourRole.ALERT
     if engine is EngineState.STARTING:
@@ -164,7 +172,7 @@ def _engine_labels(state: WindowState, turn: ColourRole, now: float) -> Iterator
         yield Label(_run(f"recall {name}", text), 7, short, action=f"recall:{name}")
     if state.engine_state(now) is EngineState.CONNECTED:
         for name, found in {"osc": (), **state.ports.problems}.items():
-            if found:
+            if found and not state.show:
                 run = _run(name, ColourRole.ALERT)
                 yield Label(run, 4, right=True, icon=Icon.TROUBLE)
             else:

@@ -24,7 +24,8 @@ class PanelCell:
 
     width_share is its share of the row's width. fill (0..1) shows the value of a dial.
     disabled cells have no action at the moment. typed: the text is being typed, and its end is
-    shown where there is no room for all. code: a text whose QR code the cell is.
+    shown where there is no room for all. code: a text whose QR code the cell is. meter
+    (0..1) is a value that is measured: a bar behind the text in the colour of the role.
     """
 
     text: str
@@ -37,6 +38,7 @@ class PanelCell:
     disabled: bool = False
     typed: bool = False
     code: str = ""
+    meter: float | None = None
 
 
 Row = tuple[PanelCell, ...]
@@ -67,10 +69,12 @@ HELP: tuple[tuple[tuple[str, ...], str], ...] = (
      "clock; when answers begin; the notes that landings lean to"),
     (("record", "sessions"), "start or stop recording, list of recordings"),
     (("controls", "setup", "forecast"), "all controls, devices, the glow of the forecast"),
+    (("map",), "the knobs that are mapped: values, amounts, scenes"),
     (("web",), "phones play, too: the QR code of the web pad"),
     (("theme", "turn", "fullscreen"), "theme, rotate, full screen"),
     (("typing",), "the letter keys play, or control again"),
     (("help", "escape", "quit"), "this help, close what is open, quit"),
+    (("health",), "in a show: what is wrong, for the host"),
 )  # fmt: skip
 
 
@@ -88,6 +92,8 @@ def panel_of(
         rows = _control_rows(state, full=full)
         return Panel(tuple(tuple(disabled(c) if state.refuses(c.action) else c for c in row)
                            for row in rows))  # fmt: skip
+    if view.panel == "health":
+        return Panel(_health_rows(state))
     if view.panel == "help":
         return Panel(_help_rows(state))
     if view.panel == "sessions":
@@ -105,7 +111,7 @@ def disabled(cell: PanelCell) -> PanelCell:
 def _control_rows(state: WindowState, *, full: bool) -> tuple[Row, ...]:
     view = state.view
     modes = MODES if state.mode in ("", *MODES) else (*MODES, state.mode)
-    cells = [_dial_cell(state, name) for name in DIALS]
+    cells = [dial_cell(state, name) for name in DIALS]
     pitches = state.text("range")
     pitches = range_name(range_of("", pitches)) if pitches else ""
     cells.append(PanelCell("range", "range", pitches))
@@ -142,8 +148,9 @@ def _control_rows(state: WindowState, *, full: bool) -> tuple[Row, ...]:
          PanelCell("full screen", "fullscreen", "on" if full else "off"),
          PanelCell("panic", "panic", role=ColourRole.ALERT)),
         (PanelCell("recordings", "sessions"), PanelCell("devices", "setup"),
-         PanelCell("phones", "web"), PanelCell("help", "help"),
-         PanelCell("quit", "quit"), PanelCell("close", "close")),
+         PanelCell("phones", "web"), PanelCell("mapped knobs", "map"),
+         PanelCell("health", "health", state.health)),
+        (PanelCell("help", "help"), PanelCell("quit", "quit"), PanelCell("close", "close")),
     )  # fmt: skip
 
 
@@ -155,7 +162,8 @@ def _clock_text(state: WindowState) -> str:
     return f"{clock}, {peers} {'other' if peers == 1 else 'others'}"
 
 
-def _dial_cell(state: WindowState, name: str) -> PanelCell:
+def dial_cell(state: WindowState, name: str) -> PanelCell:
+    """Return the cell of a control's dial."""
     dial, value = DIALS[name], state.controls.get(name)
     shown = ("", 0.0) if value is None else (dial.text(value), dial.share(value))
     return PanelCell(name, f"slide:{name}", *shown, state.view.grabbed_dial == name)
@@ -189,6 +197,14 @@ def _help_rows(state: WindowState) -> tuple[Row, ...]:
           for keys, about in rows),
         buttons,
     )  # fmt: skip
+
+
+def _health_rows(state: WindowState) -> tuple[Row, ...]:
+    """Return the rows of the health of a show, for its host."""
+    rows: list[Row] = [(PanelCell(line),) for line in state.health_problems]
+    if not rows:
+        rows = [(PanelCell("all is well", role=ColourRole.MUTED),)]
+    return (*rows, (PanelCell("close", "close"),))
 
 
 def last_page(entries: tuple[LibraryEntry, ...]) -> int:

@@ -9,8 +9,10 @@ import pygame
 from robojam.window.client.state import ForecastComponent, WindowState
 from robojam.window.recordings.playback import RecordingPlayback
 from robojam.window.view.beat_view import draw_beat
+from robojam.window.view.faders_view import FadersView
 from robojam.window.view.forecast_view import ForecastView
 from robojam.window.view.frame import FrameText, frame_text
+from robojam.window.view.health_light import draw_health_light
 from robojam.window.view.panels import Panel
 from robojam.window.view.strokes_view import StrokesView, draw_recalled
 from robojam.window.view.text import TextRenderer
@@ -29,6 +31,7 @@ class Scene:
         self._strokes = StrokesView()
         self._recording = StrokesView()
         self._forecast = ForecastView()
+        self._faders = FadersView(self.text)
         self._playback: RecordingPlayback | None = None
         self._covered = 0
         self._canvas: pygame.Surface | None = None
@@ -76,6 +79,8 @@ class Scene:
             screen.blit(pygame.transform.rotate(canvas, -90 * quarter_turns), (0, 0))
         self._draw_surface(screen, state, now, metrics, theme, panel, playback)
         self._draw_edge(screen, box, frame.turn, state.turn_left(now))
+        if frame.light:
+            draw_health_light(screen, frame.light, metrics, theme)
         if metrics.text and (beat := state.beat_clock.at(now)) is not None:
             draw_beat(screen, beat, metrics, theme, self.text)
         # A theme without text shows what was asked for: a panel with its notices, a question.
@@ -114,7 +119,10 @@ class Scene:
     ) -> None:  # fmt: skip
         """Draw forecast and strokes at their rotated places: to rotate them later is slower."""
         surface = screen.subsurface(metrics.rotate_box(metrics.surface_box))
-        self._forecast.draw(surface, _rotated_forecast(state, now), now, theme)
+        if state.faders.count:
+            self._faders.draw(surface, state.faders, now, metrics, theme)
+        else:
+            self._forecast.draw(surface, _rotated_forecast(state, now), now, theme)
         if playback is not self._playback:
             self._playback, self._recording = playback, StrokesView()
         if playback is not None:
@@ -124,7 +132,12 @@ class Scene:
             if metrics.text and panel and panel.at_bottom and free >= height // 3:
                 above = replace(metrics, surface_box=(left, top, width, free))
             part = screen.subsurface(metrics.rotate_box(above.surface_box))
-            self._recording.draw(part, playback.strokes, playback.at, above, theme)
+            if playback.faders.count:
+                self._faders.draw(part, playback.faders, playback.at, above, theme)
+            else:
+                self._recording.draw(part, playback.strokes, playback.at, above, theme)
+        if state.faders.count:
+            return
         if state.pending_touches and state.view.show_forecast:
             pending = state.pending_touches.values()
             self._strokes.draw_pending(surface, pending, now, metrics, theme)

@@ -85,9 +85,10 @@ class StrokeSegment:
         return self._blit if new_level else None
 
 
-def line_half_width(speed: float, finger_radius: float) -> float:
-    """Return half the width of a line in pixels; speed in screen units a second."""
-    return finger_radius * (0.16 + 0.6 * speed / (speed + HALF_SPEED))
+def line_half_width(point: Point, finger_radius: float) -> float:
+    """Return half the width of a line at a point, in pixels: what is louder is wider."""
+    force = max(point.speed / (point.speed + HALF_SPEED), point.pressure)
+    return finger_radius * (0.16 + 0.6 * force)
 
 
 @dataclass(slots=True)
@@ -153,7 +154,7 @@ class StrokeImage:
             self.open_segment = self._render([*self._line, *tail])
 
     def _add_point(self, point: Point) -> None:
-        half_width = line_half_width(point.speed, self.metrics.finger_radius)
+        half_width = line_half_width(point, self.metrics.finger_radius)
         half_width *= 0.5 if self.machine else 1.0
         sample = LinePoint(*self.metrics.from_surface(point.x, point.y), half_width, point.t)
         if not self._samples:

@@ -47,6 +47,12 @@ class HitBox(NamedTuple):
         """Name of the control that a drag turns, or ''."""
         return self.action.removeprefix("slide:") if self.action.startswith("slide:") else ""
 
+    @property
+    def knob(self) -> str:
+        """Name of the mapped knob whose amount a drag turns, or ''."""
+        kind, _, name = self.action.partition(":")
+        return name if kind == "amount" else ""
+
     def contains(self, x: float, y: float) -> bool:
         """Return whether a position is in the box."""
         left, top, width, height = self.box
@@ -128,6 +134,20 @@ class Widgets:
         elif selected:
             thickness = max(1, round(size * 0.09))
             pygame.draw.rect(self.screen, theme.text, box, thickness, border_radius=radius)
+
+    def _draw_meter(self, box: pygame.Rect, share: float, colour: Colour) -> None:
+        """Draw a bar that is filled up to a share (0..1), with a line below."""
+        theme, radius = self.theme, round(self.metrics.text * 0.4)
+        bed = mix(theme.frame, theme.panel, 0.6)
+        pygame.draw.rect(self.screen, bed, box, border_radius=radius)
+        length = round(box.width * share)
+        if length:
+            level = pygame.Rect(box.topleft, (max(length, 2 * radius), box.height))
+            pygame.draw.rect(self.screen, mix(bed, colour, 0.3), level, border_radius=radius)
+            thickness = max(2, self.metrics.text // 7)
+            line = pygame.Rect(0, 0, level.width - radius, thickness)
+            line.midbottom = level.midbottom
+            pygame.draw.rect(self.screen, colour, line, border_radius=thickness)
 
     def _add_hit_box(
         self, box: pygame.Rect, action: str, *, travel: int = 1, absolute: bool = False
@@ -267,6 +287,9 @@ class Widgets:
             radius = round(self.metrics.text * 0.4)
             colour = mix(self.theme.frame, self.theme.panel, 0.45)
             pygame.draw.rect(self.screen, colour, box, border_radius=radius)
+        elif cell.meter is not None:
+            pad = round(size * 0.6)
+            self._draw_meter(box, cell.meter, self.colour(cell.role))
         elif cell.action or cell.selected:
             self._draw_button(box, selected=cell.selected, fill=cell.fill)
         if cell.action:
@@ -284,10 +307,12 @@ class Widgets:
             pad = (box.width - measure(text)) // 2  # buttons without a value are centred
         if text:
             position = (box.left + pad, box.centery)
-            self.text.write(self.screen, text, position, size, self.colour(cell.role))
+            role = cell.role if cell.meter is None else ColourRole.TEXT
+            self.text.write(self.screen, text, position, size, self.colour(role))
         if value_text:
             position = (box.right - pad - measure(value_text), box.centery)
-            role = ColourRole.TEXT if cell.fill is not None else ColourRole.MUTED
+            measured = cell.fill is not None or cell.meter is not None
+            role = ColourRole.TEXT if measured else ColourRole.MUTED
             self.text.write(self.screen, value_text, position, size, self.colour(role))
 
 

@@ -61,7 +61,8 @@ class MidiReader:
         self._bindings = _Bindings(style.controls)
         self._parameters = ParameterDecoder()
         self._surface: Surface
-        self._surface = _ControllerSurface(style) if style.kind == "cc" else NoteSurface(style)
+        controllers = style.kind in ("cc", "map")
+        self._surface = _ControllerSurface(style) if controllers else NoteSurface(style)
 
     @property
     def has_moves(self) -> bool:
@@ -73,7 +74,9 @@ class MidiReader:
         kind, channel = message[0] & 0xF0, message[0] & 0x0F
         number, value = message[1], message[-1]
         style = self.style
-        heard = style.master is not None or style.channel in (None, channel + 1)
+        heard = style.kind != "map" and (
+            style.master is not None or style.channel in (None, channel + 1)
+        )
         entry = None
         if kind == stream.CONTROL:
             entry = self._parameters.read(channel, number, value)

@@ -47,15 +47,16 @@ class Style(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
     """The way one port speaks. Channels count from 1, notes and controllers from 0.
 
     kind: ``mpe`` (x is pitch with bend, y a controller), ``notes`` (x is pitch, the nearest
-    note of a scale) or ``cc`` (x and y are controllers, or parameters as ``nrpn 1:2``). low and
-    high are the notes at x = 0 and x = 1; where neither is given, the jam's control ``range``
-    says them. top is the value at y = 0. y is a controller, or the notes' velocity or pressure.
+    note of a scale), ``cc`` (x and y are controllers, or parameters as ``nrpn 1:2``) or ``map``
+    (no touches: mapped knobs alone, robojam.config.map_table). low and high are the notes at
+    x = 0 and x = 1; where neither is given, the jam's control ``range`` says them. top is the
+    value at y = 0. y is a controller, or the notes' velocity or pressure.
     velocity is that of notes without a pressure of their own. full_speed is the speed, in
     screens a second, at which the pressure is full; 0 sends none. channel None is any channel
     in, and the first one out.
     """
 
-    kind: Literal["mpe", "notes", "cc"] = "mpe"
+    kind: Literal["mpe", "notes", "cc", "map"] = "mpe"
     channel: Annotated[int, Meta(ge=1, le=16)] | None = None
     zone: Literal["lower", "upper", "none"] = "lower"
     members: Annotated[int, Meta(ge=1, le=15)] = 15
@@ -109,6 +110,8 @@ class Style(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
     @property
     def channels(self) -> tuple[int, ...]:
         """The channels on which notes go out, from 0."""
+        if self.kind == "map":
+            return ()
         if self.kind != "mpe" or self.zone == "none":
             return ((self.channel or 1) - 1,)
         if self.zone == "upper":
@@ -145,6 +148,7 @@ PRESETS: Final[dict[str, Style]] = {
     "cc": Style(kind="cc", x=16, y=17),
     "cc14": Style(kind="cc", x=16, y=17, fine=True),
     "pedal": Style(kind="cc", x=16, y=17, controls={"cc 64": "answer"}),
+    "map": Style(kind="map"),
 }
 
 

@@ -187,7 +187,7 @@ class MidiWriter:
         #: Fingers that are down and have given way to others.
         self._silenced: set[Key] = set()
         self._receiver = _Receiver(style, eager=eager, channels=channels, sets_zone=sets_zone)
-        make_voicing = _VOICINGS[style.kind]
+        make_voicing = _VOICINGS.get(style.kind, _NotesVoicing)
         self._voicing = make_voicing(style, self._fingers, self._receiver)
 
     def start(self) -> bytes:
@@ -214,7 +214,7 @@ class MidiWriter:
     def clear(self) -> bytes:
         """Silence what an engine that was killed left sounding: real note-offs first."""
         offs = b""
-        if self.style.kind != "cc":
+        if self.style.kind in ("mpe", "notes"):
             pitches = self.style.pitch_range or widest_range(self.ranges)
             notes = range(math.floor(pitches.low), math.ceil(pitches.high) + 1)
             pairs = product(self._receiver.members, notes)
@@ -223,6 +223,8 @@ class MidiWriter:
 
     def touch(self, t: float, touch: Touch) -> bytes:
         """Write a touch at t, in seconds: its finger lands, slides or lifts."""
+        if self.style.kind == "map":
+            return b""
         key = touch.who, touch.id
         finger = self._fingers.get(key)
         pitches = self.style.pitch_range or range_of(touch.who, self.ranges)

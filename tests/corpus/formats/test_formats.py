@@ -12,10 +12,11 @@ from support import CORPUS, has_corpus
 from support.recorder import HEADER, touch
 
 from robojam.corpus import infer_phase
-from robojam.corpus.corpus import TOUCH, CorpusError, clean, join, write
+from robojam.corpus.corpus import CorpusError, clean, join, write
 from robojam.corpus.formats import read, read_all, tables
 from robojam.corpus.summary import summarise
 from robojam.corpus.units import Units, parse
+from robojam.model.event import TOUCH
 from robojam.sessions.session import encode, encode_header
 
 MICROJAM = "time, x, y, z, moving\n0.0, 0.5, 0.5, 38.2, 0\n0.25, 0.6, 0.5, 38.2, 1\n"
@@ -130,8 +131,8 @@ def test_impsy_log_is_read_by_source(tmp_path):
 
 
 def test_impsy_log_of_another_width_or_with_a_wrong_time_is_refused(tmp_path):
-    with pytest.raises(CorpusError, match="8 numbers a line"):
-        read(text(tmp_path, "2024-06-12T12:34:56,interface" + ",0.5" * 8 + "\n"))
+    with pytest.raises(CorpusError, match="17 values a line"):
+        read(text(tmp_path, "2024-06-12T12:34:56,interface" + ",0.5" * 17 + "\n"))
     with pytest.raises(
         CorpusError, match=r"line 1: time is '2024-16-12T12:34:56\.500000', not a date and"
     ):

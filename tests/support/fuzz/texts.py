@@ -36,6 +36,7 @@ PARSERS: dict[str, tuple[Any, str]] = {
     "output": (addresses.parse_output, "ipad.local:9000/touchosc"),
     "pad": (addresses.parse_pad, "/1/xy=y,-x:0..1023,-1..1"),
     "tuio": (lambda t: addresses.parse_tuio(t, default_host="::"), "[::1]:3333"),
+    "serial": (addresses.parse_serial, "/dev/ttyACM0@115200"),
     "instruments": (music.parse_instruments, "human=keys,ai2=strings"),
     "ranges": (music.parse_ranges, "36-84,human2=C2-C6"),
     "range": (music.parse_range, "35.5-84"),
@@ -167,6 +168,40 @@ def toml(random: Random) -> bytes:
     return random.choice((b"", b"", b"\xef\xbb\xbf", b"\xff")) + data
 
 
+#: Keys of IMPSY's files, with values that they may have.
+_IMPSY = {
+    "interaction": {"mode": '"battle"', "threshold": "0.1", "input_thru": "true"},
+    "model": {"dimension": "5", "file": '"a.tflite"', "sigmatemp": "0.01", "timescale": "1"},
+    "midi": {
+        "in_device": '["a", "b"]', "out_device": '["a"]', 'input."a"': '[["note_on", 1]]',
+        'output."a"': '[["control_change", 1, 2, 3, 4], ["pitch_bend", 1]]', "input": "[[]]",
+        "thru_matrix": "{}", "feedback_threshold": "1",
+    },
+    "osc": {"server_ip": '""', "server_port": "1", "client_ip": '"::"', "client_port": "2"},
+    "websocket": {"server_ip": '"localhost"', "server_port": "1", "input": '[["note_on", 1]]'},
+    "serial": {"port": '"COM3"', "baudrate": "9600"},
+    "serialmidi": {"port": '"COM4"', "output": '[["note_velocity", 1], ["note_on", 1, 5]]'},
+    "webui": {"monitor_port": "4001"},
+}  # fmt: skip
+
+
+def impsy(random: Random) -> bytes:
+    """Return a configuration file of IMPSY, of which some is missing or wrong."""
+    lines = ["verbose = true"] if random.random() < 0.5 else []
+    for section, keys in _IMPSY.items():
+        if section != "model" and random.random() < 0.5:
+            continue
+        lines.append(f"[{section}]")
+        for key, value in keys.items():
+            if random.random() < 0.9:
+                wrong = random.random() < 0.07
+                lines.append(f"{key} = {_toml_value(random) if wrong else value}")
+    whole = "\n".join(lines)
+    if random.random() < 0.2:
+        whole = mutate_text(random, whole, _LETTERS)
+    return whole.encode("utf-8", "surrogatepass")
+
+
 @cache
 def _folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="robojam-fuzz-"))
@@ -237,6 +272,7 @@ TARGETS = (
     Target("text", parsed, check_text, work=30_000),
     Target("control", control, check_control),
     Target("toml", toml, check_toml, work=None),
+    Target("impsy", impsy, check_toml, work=None),
     Target("option", option, check_option),
     Target("styles", styles, check_styles),
 )

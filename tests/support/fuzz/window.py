@@ -169,7 +169,7 @@ def status_packet(random: Random) -> bytes:
 
 def check_status(packet: bytes, meter: Meter) -> None:
     """Read a status as `robojam status` does: lines that a terminal can show."""
-    account = meter.measure(engine_status._read, packet)
+    account = meter.measure(engine_status.read, packet)
     if account is None:
         return
     lines = meter.measure(status.describe, account)

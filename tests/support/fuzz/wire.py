@@ -18,12 +18,14 @@ from robojam.wire.knob_inputs import (
     parse_source,
 )
 from robojam.wire.map_learn import MapLearner
+from robojam.wire.midi import slash_text as slash_texts
 from robojam.wire.midi.learn import Learner
 from robojam.wire.midi.reader import MidiReader
 from robojam.wire.midi.stream import MidiParser
 from robojam.wire.midi.styles import PRESETS, Style
 from robojam.wire.native import Control, Finger, PhaselessTouch, PitchedFinger
 from robojam.wire.touchosc import Pad, Pads
+from robojam.wire.value_lines import LineReader
 from support.fuzz import packets
 from support.fuzz.core import Meter, Target
 
@@ -264,6 +266,7 @@ def knob(source: str, target: str) -> InputKnob:
 MIDI_KNOBS = [
     knob("cc 1", "x"), knob("cc14 2", "y"), knob("cc 7 on 2", "pressure"),
     knob("cc 64", "answer"),
+    knob("note on 3", "knob-1"), knob("velocity", "knob-2"), knob("pitch bend", "knob-3"),
     knob("nrpn 1:2", "temperature"), knob("cc14 16", "spread"), knob("cc 74", "pause"),
 ]  # fmt: skip
 OSC_KNOBS = [
@@ -283,6 +286,64 @@ def check_mapped_midi(value: tuple[int, list[bytes]], meter: Meter) -> None:
         for read in meter.measure(reader.take_moves):
             check_input(read)
         assert not reader.has_moves
+
+
+def value_lines(random: Random) -> list[bytes]:
+    """Return what a serial device prints, in pieces."""
+    parts = []
+    for _ in range(random.randrange(1, 12)):
+        kind = random.random()
+        if kind < 0.6:
+            count = random.choice((1, 2, 3, 8, 16, 17))
+            parts.append(b",".join(b"%.3f" % random.uniform(-0.1, 1.1) for _ in range(count)))
+            parts.append(random.choice((b"\n", b"\r\n", b"", b",", b"\n\n")))
+        elif kind < 0.7:
+            parts.append(random.choice((b"0.5," * 400, b"\n" * 300, b"1" * 600)))
+        elif kind < 0.8:
+            parts.append(
+                random.choice((b"nan\n", b"1e999,0\n", b"-0\n", b"ready\n", b"on,off\n"))
+            )
+        else:
+            parts.append(bytes(random.getrandbits(8) for _ in range(random.randrange(40))))
+    return parts
+
+
+def check_value_lines(pieces: list[bytes], meter: Meter) -> None:
+    """Read lines of values: inputs of the engine, the same however they are cut."""
+    reader, apart = LineReader(), LineReader()
+    inputs = [read for piece in pieces for read in meter.measure(reader.feed, piece)]
+    for read in inputs:
+        check_input(read)
+    assert [i for byte in b"".join(pieces) for i in apart.feed(bytes([byte]))] == inputs
+
+
+def slash_text(random: Random) -> str:
+    """Return a text of MIDI by WebSocket, or something like it."""
+    words = [
+        "noteon",
+        "noteoff",
+        "cc",
+        "pitchbend",
+        "aftertouch",
+        "",
+        "1",
+        "16384",
+        "127",
+        "-1",
+    ]
+    parts = ["", "channel", str(random.randrange(18)), random.choice(words)]
+    parts += [str(random.randrange(140)) for _ in range(random.choice((1, 2, 2, 2, 3)))]
+    if random.random() < 0.3:
+        parts[random.randrange(len(parts))] = random.choice(words)
+    return "/".join(parts)
+
+
+def check_slash_text(text: str, meter: Meter) -> None:
+    """Read a text: a whole message, which is written as a text with the same meaning."""
+    message = meter.measure(slash_texts.parse, text)
+    if message is not None:
+        assert MidiParser().feed(message) == ([message], [])
+        assert slash_texts.parse(slash_texts.write(message)) == message
 
 
 def check_mapped_osc(sequence: list[Arrival], meter: Meter) -> None:
@@ -316,6 +377,8 @@ def check_map_learn(value: tuple[int, list[bytes]], meter: Meter) -> None:
 
 
 TARGETS = (
+    Target("value-lines", value_lines, check_value_lines, len),
+    Target("slash-text", slash_text, check_slash_text),
     Target("mapped-midi", midi_jam, check_mapped_midi, lambda value: len(value[1])),
     Target("mapped-osc", arrivals, check_mapped_osc, len),
     Target("map-learn", midi_jam, check_map_learn, lambda value: len(value[1])),

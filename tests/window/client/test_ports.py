@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from support.window import report_status, shown_text
 
-from robojam.window.client.ports import MAX_ENTRIES
 from robojam.window.client.state import LOST_AFTER, WindowState
 from robojam.window.view.frame import MAX_NOTICES, frame_text
 from robojam.window.view.text_fit import Icon
+from robojam.wire.port_problems import MAX_ENTRIES
 
 
 def test_light_of_a_port_is_lit_for_a_moment_after_a_message():
@@ -138,3 +138,14 @@ def test_echoes_of_ever_new_sources_are_bounded():
         echoes = [{"source": f"{i}.{n}", "dropped": 1} for n in range(64)]
         report_status(state, 1.0 + i / 1000, echo=echoes)
     assert len(state.ports.lines(1.1)) <= MAX_ENTRIES
+
+
+def test_serial_port_has_a_light_and_says_what_is_wrong_with_it():
+    state = WindowState()
+    port = {"wanted": "/dev/ttyACM0", "connected": True, "problem": None}
+    report_status(state, 1.0, serial=[port])
+    assert port_icons(state, 1.0) == {"osc": "light", "serial": "light"}
+    pulled = {**port, "connected": False, "problem": "it is gone"}
+    report_status(state, 2.0, serial=[pulled])
+    assert port_icons(state, 2.0)["serial"] == "trouble"
+    assert state.ports.all_problems() == ["serial /dev/ttyACM0: it is gone"]

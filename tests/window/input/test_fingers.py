@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robojam.touch import Phase
-from robojam.window.input.fingers import MAX_FINGERS, MOUSE, STILL, FingerInput
+from robojam.window.input.fingers import MAX_FINGERS, MOUSE, STILL, FingerInput, ForceSensors
 
 
 def test_new_finger_takes_the_lowest_free_id():
@@ -47,9 +47,9 @@ def test_mouse_that_lands_again_without_a_lift_is_lifted_first():
 def test_pointer_outside_the_surface_follows_its_edge():
     fingers = FingerInput()
     fingers.down(MOUSE, 0.5, 0.5, 0.0)
-    assert fingers.move(MOUSE, 1.7, -3, 0.0)[0][2:] == (1.0, 0.0)
+    assert fingers.move(MOUSE, 1.7, -3, 0.0)[0][2:4] == (1.0, 0.0)
     assert fingers.move(MOUSE, 1.9, -4, 0.0) == []  # still there
-    assert fingers.up(MOUSE)[0] == (Phase.UP, 1000, 1.0, 0.0)
+    assert fingers.up(MOUSE)[0] == (Phase.UP, 1000, 1.0, 0.0, None)
     assert fingers.up(MOUSE) == []
 
 
@@ -72,3 +72,21 @@ def test_every_finger_that_lands_lifts_once(steps):
             if touch.phase is Phase.UP:
                 down.remove(touch.id)
     assert not down
+
+
+def test_screen_that_reports_one_force_for_every_touch_measures_none():
+    sensors = ForceSensors()
+    assert {sensors.pressure("plain", force) for force in (1.0, 1.0, 0.5, 0.0)} == {None}
+    assert sensors.pressure("real", 0.3) == 0.3
+    assert [sensors.pressure("real", force) for force in (1.0, 0.5, 0.0)] == [1.0, 0.5, 0.0]
+    assert sensors.pressure("plain", 1.0) is None
+    assert sensors.pressure("real", float("nan")) is None
+    assert sensors.pressure("real", 7.0) == 1.0
+
+
+def test_pressure_alone_is_no_move():
+    fingers = FingerInput()
+    assert fingers.down("finger", 0.5, 0.5, 0.0, 0.25)[0].pressure == 0.25
+    assert fingers.move("finger", 0.5, 0.5, 0.1, 0.75) == []
+    assert fingers.move("finger", 0.6, 0.5, 0.2, 0.75)[0].pressure == 0.75
+    assert fingers.up("finger")[0].pressure is None

@@ -8,6 +8,7 @@ import pygame
 import pytest
 
 from robojam.window.client.state import WindowState
+from robojam.window.client.strokes import Point
 from robojam.window.view.scene import Scene
 from robojam.window.view.stroke_image import line_half_width
 
@@ -15,8 +16,13 @@ pytestmark = pytest.mark.usefixtures("fonts")
 
 
 def test_faster_slide_has_a_wider_line():
-    halves = [line_half_width(speed, 12.0) for speed in (0.0, 0.5, 3.0)]
+    halves = [line_half_width(Point(0, 0, 0, speed), 12.0) for speed in (0.0, 0.5, 3.0)]
     assert 1 < halves[0] < halves[1] < halves[2] < 12
+
+
+def test_harder_press_has_a_wider_line_than_its_speed_alone():
+    halves = [line_half_width(Point(0, 0, 0, 0.5, p), 12.0) for p in (0.0, 0.1, 0.75, 1.0)]
+    assert halves[0] == halves[1] < halves[2] < halves[3] < 12
 
 
 def test_slide_drawn_frame_by_frame_equals_slide_drawn_at_once():
