@@ -362,16 +362,17 @@ def assemble(
             sound = _sound(options)
             for output in sound:
                 output.advance(0.0)
-            models, path, loaded = _load_model(options, device, warnings, again=again)
+            models, loaded = _load_model(options, device, warnings, again=again)
             _keep_waits_short()
             raise_priority()
-            on_following(f"follows {format_address(*follower.leader)} with {path.name}")
+            leader = format_address(*follower.leader)
+            on_following(f"follows {leader} with {loaded.info.model.file}")
             lead = follower.run()
             if lead.over:
                 return None
             options, resumed = with_roles(lead.options), lead.resumed
             if resumed is not None:
-                loaded, path = resumed.loaded, Path(resumed.loaded.info.model.file)
+                loaded = resumed.loaded
         listener = _listen_after(listener, lead, options)
         if left is not None:
             with _resuming(warnings, again=again):
@@ -381,13 +382,13 @@ def assemble(
                 options, resumed = resume.resume(
                     left, options, models, warnings, patience=patience
                 )
-                loaded, path = resumed.loaded, Path(resumed.loaded.info.model.file)
+                loaded = resumed.loaded
         if resumed is None and lead is None:
-            models, path, loaded = _load_model(options, device, warnings, again=again)
+            models, loaded = _load_model(options, device, warnings, again=again)
         options = with_map(options)
         assert isinstance(loaded.player, ModelPlayer)
         thru = Thru(lambda: engine, reader.echo, is_here=listener.is_here)
-        recommended = loaded.player.file.description
+        path, recommended = loaded.player.file.path, loaded.player.file.description
         setup = Setup(
             options,
             {
@@ -509,22 +510,22 @@ def _device(options: Options, warnings: list[str], *, again: bool) -> str:
 
 def _load_model(
     options: Options, device: str, warnings: list[str], *, again: bool
-) -> tuple[Models, Path, LoadedPlayer]:
+) -> tuple[Models, LoadedPlayer]:
     """Load the model that plays; again: robojam's own where that one cannot be loaded.
 
-    Returns the folder of models and the model's path, too. Raises ModelFileError.
+    Returns the folder of models, too. Raises ModelFileError.
     """
     try:
         path = model_file.find(options.model, of_knobs=bool(options.knobs))
         models = Models([path.parent], device=device, knobs=options.knobs)
-        return models, path, models.load_file(path, options.voices)
+        return models, models.load_file(path, options.voices)
     except ModelFileError as error:
         if not again:
             raise
         path = model_file.find(None, of_knobs=bool(options.knobs))
         models = Models([path.parent], device=device, knobs=options.knobs)
         warnings.append(f"{error}; on with {path.name}")
-        return models, path, models.load_file(path, options.voices)
+        return models, models.load_file(path, options.voices)
 
 
 def make_reader(options: Options) -> OscReader:

@@ -18,6 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from robojam.app import assemble
+from robojam.app.spare_engine import SpareEngine
 from robojam.app.supervisor import ControlMonitor, EngineProgram, Supervisor
 from robojam.config.addresses import is_loopback, parse_web
 from robojam.config.options import BY_FIELD, Options
@@ -166,6 +167,7 @@ def run(hosted: Hosted, say: Callable[[str], None]) -> int:
     hosted, find = prepare(hosted)
     make_folders(hosted)
     rooms, calls = local_rooms(hosted.names), CallQueue()
+    spare = SpareEngine(lambda: hosted.options, stdout=subprocess.DEVNULL)
     engines = []
     for room in rooms:
         options = room.options(hosted.options)
@@ -173,11 +175,11 @@ def run(hosted: Hosted, say: Callable[[str], None]) -> int:
         engines.append(
             EngineProgram(
                 monitor, calls.put, env={GATEWAY: f"{room.port}:{room.secret}:127.0.0.1"},
-                name=f"the engine of room {room.name}", stays=True,
+                launch=spare.launch, name=f"the engine of room {room.name}", stays=True,
                 arguments=["--resume", "last"] if hosted.resumes else [],
             )
         )  # fmt: skip
-    supervisor = Supervisor(engines, calls)
+    supervisor = Supervisor(engines, calls, spare)
     spoken = {
         room.name: {
             "host": "127.0.0.1", "port": room.port, "secret": room.secret, "osc": room.osc,

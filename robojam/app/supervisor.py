@@ -24,6 +24,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from robojam.app.spare_engine import SpareEngine
 from robojam.config.addresses import format_address, parse_address, reachable_here
 from robojam.config.load import change
 from robojam.config.options import Options
@@ -157,12 +158,20 @@ class ControlMonitor:
     """Monitor of the engine that keeps the options in force."""
 
     def __init__(
-        self, engine: tuple[str, int], options: Options, *, find: Callable[[str], str]
+        self,
+        engine: tuple[str, int],
+        options: Options,
+        *,
+        find: Callable[[str], str],
+        endpoint: Endpoint | None = None,
     ) -> None:
-        """Connect to the engine; find turns the name of a model into a value of --model."""
+        """Connect to the engine, at an endpoint or at one of its own.
+
+        find turns the name of a model into a value of --model.
+        """
         self.options = options
         self._find_model, self._silenced = find, False
-        self._endpoint, self._engine = Endpoint(engine[0], 0), engine
+        self._endpoint, self._engine = endpoint or Endpoint(engine[0], 0), engine
         self.restart()
 
     def restart(self) -> None:
@@ -250,7 +259,9 @@ def jam(options: Options, *, look: Look, find: Callable[[str], str]) -> int:
     # The pages in browsers come back with the token that they have.
     env = {TOKEN: secrets.token_urlsafe(12)}
     monitor = ControlMonitor(reachable_here(address), options, find=find)
-    supervisor = Supervisor([EngineProgram(monitor, calls.put, env=env)], calls)
+    spare = SpareEngine(monitor.options_to_go_on)
+    engine = EngineProgram(monitor, calls.put, env=env, launch=spare.launch)
+    supervisor = Supervisor([engine], calls, spare)
     if has_display():
         supervisor.open_window(address, look)
     else:
@@ -258,15 +269,8 @@ def jam(options: Options, *, look: Look, find: Callable[[str], str]) -> int:
     return supervisor.run()
 
 
-#: Starts an engine: from its command, its environment, and where its output goes.
+#: Starts an engine, as `SpareEngine.launch` does.
 Launch = Callable[[Sequence[str], Mapping[str, str], int | None], ChildProcess]
-
-
-def launch_engine(
-    command: Sequence[str], env: Mapping[str, str], stdout: int | None
-) -> ChildProcess:
-    """Start an engine. Raises OSError."""
-    return ChildProcess("robojam", *command, stdout=stdout, env=env)
 
 
 class EngineProgram:
@@ -282,26 +286,27 @@ class EngineProgram:
         call: Callable[[Callable[[], None]], None],
         *,
         env: Mapping[str, str],
+        launch: Launch,
         name: str = "the engine",
         arguments: Sequence[str] = (),
         stays: bool = False,
-        launch: Launch = launch_engine,
         began: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start the engine at the first call of `advance`.
 
         call makes a call on the thread of `advance`. env is added to the environment, and
         arguments are added to the command at its first start. stays: it is started again also
         where it was asked to end, and after a wait where it has died too often; what it
-        prints is not shown. launch starts the process. Recordings that
-        were written before `began` (s, of the clock; None: now) are of other jams.
+        prints is not shown. launch starts the process. Recordings that were written before
+        `began` (s, of the clock; None: now) are of other jams.
         """
         self.monitor, self.status = monitor, None
         self._call, self._name, self._stays = call, name, stays
         self._launch = launch
         self._env, self._arguments = os.environ | env, list(arguments)
         self._engine: ChildProcess | None = None
-        self._deaths = _Deaths()
+        self._clock, self._deaths = clock, _Deaths(clock)
         self._began = time.time() if began is None else began
         self._resumed_at = -math.inf
         self._again = False  # an engine has died
@@ -328,7 +333,7 @@ class EngineProgram:
         more = ["--again"] if self._again else self._arguments
         if (recording := self._recording()) is not None:
             more += ["--resume", str(recording)]
-            self._resumed_at = time.monotonic()
+            self._resumed_at = self._clock()
         engine = None
         try:
             engine = self._launch(
@@ -351,7 +356,7 @@ class EngineProgram:
         An engine that dies soon after it went on may do so because of what is in there.
         """
         options = self.monitor.options
-        soon = time.monotonic() - self._resumed_at < _SOON
+        soon = self._clock() - self._resumed_at < _SOON
         if not self._again or not options.record or soon:
             return None
         return newest(Path(options.sessions), self._began)
@@ -373,7 +378,7 @@ class EngineProgram:
                 return
             why, wait = f"{why} {_MOST_DEATHS} times in a row", _WITHIN
         _warn(f"{why}; starting it again" + (f" in {wait:.0f} s" if wait > _RETRY else ""))
-        self._again, self._start_at = True, time.monotonic() + wait
+        self._again, self._start_at = True, self._clock() + wait
 
 
 class Beside(Protocol):
@@ -386,9 +391,14 @@ class Beside(Protocol):
 class Supervisor:
     """The programs of one jam, or of the jams of one host, as child processes."""
 
-    def __init__(self, engines: Sequence[EngineProgram], calls: CallQueue) -> None:
-        """End on a termination signal from now on; `run` begins. calls are of the engines."""
-        self._engines, self._calls = engines, calls
+    def __init__(
+        self, engines: Sequence[EngineProgram], calls: CallQueue, spare: SpareEngine
+    ) -> None:
+        """End on a termination signal from now on; `run` begins.
+
+        calls are of the engines; spare is what each of them is started by.
+        """
+        self._engines, self._calls, self._spare = engines, calls, spare
         self._beside: list[Beside] = []
         self._status: int | None = None  # exit status; None while the jam goes on
         signal.set_wakeup_fd(self._calls.wake_fd, warn_on_full_buffer=False)
@@ -420,7 +430,8 @@ class Supervisor:
                     selector.register(engine.monitor, selectors.EVENT_READ, engine.monitor)
                 while self._status is None:
                     now = time.monotonic()
-                    ready = selector.select(min(each.advance(now) for each in self._engines))
+                    wait = min(each.advance(now) for each in self._engines)
+                    ready = selector.select(min(wait, self._spare.advance(now)))
                     self._calls.drain()
                     for key, _ in ready:
                         if key.data is not None:
@@ -430,6 +441,7 @@ class Supervisor:
                         self._status = ended[0]
         finally:
             signal.set_wakeup_fd(-1)
+            self._spare.close()
             for program in self._beside:
                 program.close()
             ending = [

@@ -1,8 +1,8 @@
 """Program of an engine that has imported and loaded what takes seconds, and waits to play.
 
-The first line of standard input is the options of a jam as it will be, JSON. Then a line is
-printed; the second line says how it plays: the words of a command, and the environment.
-Standard input ends when what started it does.
+The first line of standard input is the options of a jam as it will be, JSON. The second line
+says how it plays: the words of a command, and the environment. Standard input ends when what
+started it does. With --report a line is printed when it is prepared.
 """
 
 from __future__ import annotations
@@ -10,9 +10,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from contextlib import suppress
+from typing import Final
 
 from robojam.system.child_process import read_first_line
+
+#: Niceness while it is prepared: an engine beside it plays.
+_NICE: Final = 10
 
 
 def _prepare(encoded: bytes) -> None:
@@ -20,6 +25,8 @@ def _prepare(encoded: bytes) -> None:
 
     Compiled steps are loaded after that, on a thread of their own.
     """
+    if sys.platform == "linux":  # elsewhere a thread has none of its own
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
     import msgspec
 
     import robojam.app.assemble  # noqa: F401
@@ -42,17 +49,21 @@ def main() -> None:
     """Wait until it is said how to play, and play."""
     if not (options := read_first_line()):
         return
-    _prepare(options)
-    print("warm", flush=True)
+    reports = sys.argv[1:] == ["--report"]
+
+    def prepare() -> None:
+        _prepare(options)
+        if reports:
+            print("prepared", flush=True)
+
+    preparing = threading.Thread(target=prepare, name="preparing", daemon=True)
+    preparing.start()
     if not (line := read_first_line()):
         os._exit(0)  # the compiler may be loading
+    preparing.join()
     command, env = json.loads(line)
     os.environ.clear()
     os.environ.update(env)
-    sys.stdout.flush()
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.close(null)
     sys.argv[1:] = command
     from robojam import cli
 

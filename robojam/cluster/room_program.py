@@ -14,11 +14,8 @@ import secrets
 import selectors
 import shutil
 import socket
-import subprocess
 import sys
-import threading
 import time
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +23,7 @@ from typing import Any, Final
 import msgspec
 
 from robojam.app.rooms import free_ports
+from robojam.app.spare_engine import SpareEngine
 from robojam.app.supervisor import ControlMonitor, EngineProgram
 from robojam.cluster import room_frames
 from robojam.cluster.mirror import GrowingFolder, Mirror
@@ -37,10 +35,9 @@ from robojam.model.file import ModelFileError
 from robojam.ports import engine_status
 from robojam.ports.udp import family_of, sockaddr
 from robojam.system.call_queue import CallQueue
-from robojam.system.child_process import ChildProcess, read_first_line
+from robojam.system.child_process import read_first_line
 from robojam.web.port import GATEWAY
 
-_PREPARED: Final = "robojam.cli.prepared_engine"
 #: Seconds between two looks at the recording while somebody plays, and while nobody does; after
 #: which nobody does; and between two questions for the status, where it has been told and where
 #: not.
@@ -149,7 +146,7 @@ class _Room:
             self.monitor, program.calls.put,
             env={GATEWAY: f"{place.port}:{place.secret}:{place.host}"},
             name=f"the engine of room {task.room}", stays=True, arguments=arguments,
-            launch=program.launch, began=0.0,
+            launch=program.spare.launch, began=0.0,
         )  # fmt: skip
         self.recordings = GrowingFolder(folder)
         self.asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -218,25 +215,12 @@ class _Program:
         self._ends = False
         options = msgspec.json.decode(json.dumps(given["options"]), type=Options)
         options = msgspec.structs.replace(options, model=self.model)
-        self._prepared: ChildProcess | None = ChildProcess(
-            _PREPARED, first_line=msgspec.json.encode(options), stdout=subprocess.PIPE
-        )
-        threading.Thread(target=self._await_warm, args=(self._prepared,), daemon=True).start()
+        # For the first start alone: with one for each room, memory would double.
+        self.spare = SpareEngine(lambda: options, on_prepared=self._say_warm)
+        self.spare.prepare()
 
-    def _await_warm(self, prepared: ChildProcess) -> None:
-        assert prepared.stdout is not None
-        prepared.stdout.readline()
+    def _say_warm(self) -> None:
         self.calls.put(lambda: self.connection.send(room_frames.encode(room_frames.WARM)))
-
-    def launch(
-        self, command: Sequence[str], env: Mapping[str, str], stdout: int | None
-    ) -> ChildProcess:
-        """Start an engine: the first time the one that is prepared. Raises OSError."""
-        prepared, self._prepared = self._prepared, None
-        if prepared is None or prepared.poll() is not None:
-            return ChildProcess("robojam", *command, stdout=stdout, env=env)
-        prepared.write_line(json.dumps([command, dict(env)]).encode())
-        return prepared
 
     def run(self) -> None:
         """Play until the host asks for the end, or is gone."""
@@ -293,8 +277,7 @@ class _Program:
         """End the engine, send the last of its recording, and remove what is here."""
         if self._room is not None:
             self._room.engine.end(_PATIENCE)
-        if self._prepared is not None:
-            self._prepared.kill()
+        self.spare.close()
         with suppress(_HostGoneError):
             until = time.monotonic() + _SENDING
             if self._ends and self._room is not None:

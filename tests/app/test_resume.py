@@ -141,6 +141,21 @@ def test_torn_or_foreign_recording_goes_on_with_what_it_has_and_says_so(killed, 
 
 
 @needs_model
+def test_jam_that_goes_on_is_offered_compiled_steps(killed, tmp_path, monkeypatch):
+    """As a jam that begins is; the recording names its model without a folder."""
+    found = []
+    monkeypatch.setattr(Models, "load_compiled", lambda _self, path, *_: found.append(path))
+    monkeypatch.chdir(tmp_path)
+    options = Options(osc_in="127.0.0.1:0", sound=False, tuio_in="none", record=False)
+    assembly = assemble(options, recording=killed.path)
+    try:
+        assembly.speed_up()
+    finally:
+        assembly.engine.finish("end")
+    assert [path.resolve() for path in found] == [MODEL.resolve()]
+
+
+@needs_model
 def test_jam_that_takes_too_long_to_be_heard_again_is_given_up(killed):
     models = Models([MODEL.parent], device="cpu")
     left = resume.read_jam(killed.path, [])

@@ -29,7 +29,7 @@ from support.engine import (
     stop,
 )
 
-from robojam.app import supervisor
+from robojam.app import spare_engine, supervisor
 from robojam.app.assemble import regenerate_session
 from robojam.app.supervisor import ControlMonitor, has_display
 from robojam.config.options import Options
@@ -274,6 +274,7 @@ class Program:
 def programs(monkeypatch):
     Program.started, Program.statuses, Program.looks = [], {"serve": [], "window": []}, []
     monkeypatch.setattr(supervisor, "ChildProcess", Program)
+    monkeypatch.setattr(spare_engine, "ChildProcess", Program)
     monkeypatch.setattr(supervisor, "_RETRY", 0.0)
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     return Program
@@ -374,7 +375,7 @@ class Jam:
         """Return the process ids of its programs by name."""
         found = {}
         for path in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError, IndexError):
+            with suppress(OSError, IndexError, ValueError):
                 parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
                 if parent == self.process.pid:
                     words = (path / "cmdline").read_bytes().split(b"\0")

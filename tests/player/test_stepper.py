@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import tracemalloc
 from copy import deepcopy
 from typing import Any
@@ -263,14 +264,18 @@ def test_stepping_one_voice_allocates_nothing_that_stays(make, voices):
     def step() -> None:
         stepper.feed(0, stepper.sample([0], numbers, **SAMPLING)[0])
 
+    def growth(steps: int) -> int:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(steps):
+            step()
+        return tracemalloc.get_traced_memory()[0] - before
+
     for _ in range(50):
         step()
     tracemalloc.start()
     try:
         step()
-        before = tracemalloc.get_traced_memory()[0]
-        for _ in range(500):
-            step()
-        assert tracemalloc.get_traced_memory()[0] - before < 2000
+        # Other threads of the process and Python itself allocate, too, but not at each step.
+        assert min(growth(500) for _ in range(3)) < 500 * sys.getsizeof(object())
     finally:
         tracemalloc.stop()

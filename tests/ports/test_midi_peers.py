@@ -111,7 +111,7 @@ def test_fluidsynth_sounds_the_answer_to_an_mpe_controller(jack, tmp_path):
             engine.out.listen(1.0)  # an organ's last note is over by then
             assert engine.end() == 0
     finally:
-        synth.communicate(b"quit\n", timeout=10)
+        synth.communicate(b"quit\n", timeout=60)
         stop(synth)
     samples, rate = np.fromfile(sound, "<i2") / 32768, 44100
     level = np.abs(samples.reshape(-1, 2)).max(axis=1)
@@ -174,7 +174,7 @@ def test_notes_of_a_killed_engine_are_released(jack, tmp_path):
             ).stdout.split()
             for pid in [*map(int, children), engine.process.pid]:
                 os.kill(pid, signal.SIGKILL)
-            engine.process.wait(10)
+            engine.process.wait(60)
         held = until(lambda: left_on(surge.received), "it is left on")
         with serving(tmp_path, *options, "--mode", "listen"):
             until(lambda: not left_on(surge.received), f"the next start releases {held}")
@@ -341,7 +341,7 @@ def test_learn_writes_a_configuration_of_the_turned_controls(jack, tmp_path):
                     received = process.stderr.readline()
                     time.sleep(0.02)
                 os.set_blocking(process.stderr.fileno(), True)
-            out, _ = process.communicate(timeout=10)
+            out, _ = process.communicate(timeout=60)
         finally:
             stop(process)
         assert process.returncode == 0

@@ -33,7 +33,7 @@ from robojam.wire.midi import stream
 from robojam.wire.native import Dropped, Input, KnobMoves, PhaselessTouch
 
 #: Seconds within which a thread has done what the test waits for.
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Device:

@@ -55,7 +55,7 @@ def written(folder: Path) -> tuple[Path, Path]:
     recorder.write(touch(0.0))
     recorder.write(SetEvent(0.5, {"spread": 0.5}))
     recorder.save(stated.saving())
-    assert stated.encoded.wait(10)
+    assert stated.encoded.wait(60)
     recorder.write(touch(1.5))
     while recorder._put != recorder._taken:
         pass
@@ -123,7 +123,7 @@ def test_checkpoint_is_removed_with_the_end_of_its_recording(tmp_path):
             recorder.begin(HEADER)
             recorder.write(touch(0.0))
             recorder.save(stated.saving())
-            assert stated.encoded.wait(10)
+            assert stated.encoded.wait(60)
             if last == "end":
                 recorder.end(1.0, "SIGTERM")
             else:
@@ -145,7 +145,7 @@ def test_recording_that_goes_on_has_the_lines_of_the_first_and_a_checkpoint_in_i
     recorder.begin(header, Before(first, lines, MOMENT.controls, [touch(1.5)]))
     recorder.write(touch(2.0, "ai"))
     recorder.save(stated.saving(b"later"))
-    assert stated.encoded.wait(10)
+    assert stated.encoded.wait(60)
     recorder._checkpoints.close(10)
     [second] = folder.glob("*.jsonl")
     later = checkpoint.read(checkpoint.path_of(second))
@@ -187,7 +187,7 @@ def test_checkpoint_that_cannot_be_written_is_told_once_and_the_recording_goes_o
         for _ in range(2):
             failed.clear()
             recorder.save(Saving(MOMENT, fail))
-            assert failed.wait(10)
+            assert failed.wait(60)
         recorder.end(1.0, "end")
     assert len(told) == 1
     assert "No space left on device" in told[0]

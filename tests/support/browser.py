@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 #: Seconds within which anything that a test waits for happens.
-PATIENCE = 30
+PATIENCE = 60.0
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chromium-headless-shell")
 #: A browser that asks nobody anything, measures no clock by another page, and is driven by
 #: pipes: it opens no port.

@@ -24,7 +24,7 @@ from support.raw_page import RawPage, frame
 #: Seconds between two touches of a finger, and the longest time until a pad is cut.
 STEP, LONGEST = 0.03, 3.0
 #: Seconds within which the server has closed what is silent: the limits of robojam.web.limits.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 def _close(page: RawPage) -> None:

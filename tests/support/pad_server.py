@@ -19,7 +19,7 @@ from robojam.web.pad_sound import sound_tables
 PAGE = Path(__file__).parents[2] / "robojam" / "web" / "page"
 TOKEN = "a-token-for-tests"
 COLOURS = ("#ffac28", "#ff7048", "#fade60", "#ff9e86")
-PATIENCE = 30
+PATIENCE = 60.0
 mimetypes.add_type("application/manifest+json", ".webmanifest")
 
 

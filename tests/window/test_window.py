@@ -171,7 +171,7 @@ def test_program_subscribes_and_ends_with_status_0_on_sigterm(engine):
         engine.sendto(encode("/robojam/status", "s", json.dumps({"mode": "duet"})), source)
         assert receive_message(engine)[0].address == "/robojam/subscribe"  # it found the engine
         program.send_signal(signal.SIGTERM)
-        out, err = program.communicate(timeout=10)
+        out, err = program.communicate(timeout=60)
     finally:
         program.kill()
     assert program.returncode == 0
@@ -187,7 +187,7 @@ def test_program_without_a_display_says_so_and_ends_with_status_3():
     if os.path.exists("/dev/dri"):
         pytest.skip("there is a screen, without a desktop")
     program = start_window(9)
-    out, err = program.communicate(timeout=20)
+    out, err = program.communicate(timeout=60)
     assert program.returncode == NO_DISPLAY
     assert out == ""
     assert err.startswith("robojam: ")

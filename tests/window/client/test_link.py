@@ -84,7 +84,7 @@ def test_fingers_that_are_down_are_reported_once_a_second_and_after_the_last_lif
 
 def test_packet_wakes_the_window_and_is_decoded(engine, link, woken):
     engine.sendto(encode("/robojam/turn", "s", "ai"), ("127.0.0.1", link.port))
-    assert woken.wait(10)
+    assert woken.wait(60)
     ((t, (message,)),) = link.receive()
     assert (message.address, message.args) == ("/robojam/turn", ("ai",))
     assert abs(time.monotonic() - t) < 10
@@ -94,7 +94,7 @@ def test_packet_wakes_the_window_and_is_decoded(engine, link, woken):
 def test_status_longer_than_an_osc_string_is_decoded(engine, link, woken):
     status = json.dumps({"model": "m" * 500, "trouble": ["größer als 255"]})
     engine.sendto(encode("/robojam/status", "s", status), ("127.0.0.1", link.port))
-    assert woken.wait(10)
+    assert woken.wait(60)
     ((_, (message,)),) = link.receive()
     assert json.loads(message.args[0])["trouble"] == ["größer als 255"]
 
@@ -106,7 +106,7 @@ def test_status_longer_than_an_osc_string_is_decoded(engine, link, woken):
 )  # fmt: skip
 def test_packet_that_cannot_be_read_has_no_messages(engine, link, woken, packet):
     engine.sendto(packet, ("127.0.0.1", link.port))
-    assert woken.wait(10)
+    assert woken.wait(60)
     assert [messages for _, messages in link.receive()] == [[]]
 
 
@@ -120,7 +120,7 @@ def test_engine_that_starts_later_is_received(woken):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as engine:
         engine.bind(address)  # it comes
         engine.sendto(encode("/robojam/turn", "s", "human"), ("127.0.0.1", link.port))
-        assert woken.wait(10)
+        assert woken.wait(60)
     link.close()
 
 
@@ -134,7 +134,7 @@ def test_engine_is_heard_at_ipv6(woken):
         packet, source = engine.recvfrom(64)
         assert packet == encode("/robojam/answer")
         engine.sendto(encode("/robojam/turn", "s", "ai"), source)
-        assert woken.wait(10)
+        assert woken.wait(60)
         assert [message.args for _, (message,) in link.receive()] == [("ai",)]
         link.close()
 
@@ -169,7 +169,7 @@ def test_cookie_of_an_engine_on_another_machine_is_sent_with_each_request_from_t
         for now in (100.1, 100.2):  # the second one says nothing new
             woken.clear()
             engine.sendto(encode("/robojam/cookie", "s", cookie), ("127.0.0.1", link.port))
-            assert woken.wait(10)
+            assert woken.wait(60)
             assert list(link.receive()) == []  # it is no message for the window
             link.advance(now)
         assert receive_requests() == [("subscribe", (link.port, cookie)), ("status", (cookie,))]

@@ -45,7 +45,7 @@ def test_recording_of_a_newer_robojam_is_listed_with_its_reason(tmp_path):
     recordings = RecordingsPanel(wake=woken.set)
     recordings.folder = tmp_path
     recordings.refresh()
-    assert woken.wait(10)
+    assert woken.wait(60)
     errors = {entry.path.name: entry.error for entry in recordings.entries}
     assert errors["2026-11-20T10-00-00.jsonl"] == ""
     assert "was made by a newer robojam (format 9): update robojam" in errors["new.jsonl"]
@@ -147,7 +147,7 @@ def test_picture_that_cannot_be_drawn_is_reported(tmp_path, monkeypatch):
     recordings = RecordingsPanel(wake=woken.set)
     monkeypatch.setattr("robojam.window.recordings.library.python_command", lambda *_: ["/no"])
     recordings.export(tmp_path / "a.jsonl")
-    assert woken.wait(10)
+    assert woken.wait(60)
     assert recordings.messages == ["the picture could not be drawn"]
 
 

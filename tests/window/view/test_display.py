@@ -143,7 +143,7 @@ def test_address_is_typed_on_a_real_keyboard(layout):
         return pygame.Rect(next(b for b in scene.hit_boxes if b.action == action).box).center
 
     with display("800x500") as environment:
-        subprocess.run(["setxkbmap", layout], env=environment, check=True, timeout=20)
+        subprocess.run(["setxkbmap", layout], env=environment, check=True, timeout=60)
         with window_program(environment, "--size", "640x400") as window:
             window.focus()
             window.report(temperature=1.0)
@@ -174,7 +174,7 @@ def test_keys_work_in_every_layout_and_with_caps_lock(layout, altgr):
     with display("800x500") as environment:
         name, _, variant = layout.partition(" ")
         subprocess.run(
-            ["setxkbmap", name, "-variant", variant], env=environment, check=True, timeout=20
+            ["setxkbmap", name, "-variant", variant], env=environment, check=True, timeout=60
         )
         with window_program(environment, "--size", "640x400") as window:
             window.focus()

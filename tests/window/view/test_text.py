@@ -137,7 +137,7 @@ def test_search_for_fonts_does_not_stop_drawing_and_ends_in_a_new_frame(monkeypa
     find, drawn_once = SystemFonts._find, threading.Event()
 
     def find_later(fonts, chars):
-        assert drawn_once.wait(10)
+        assert drawn_once.wait(60)
         find(fonts, chars)
 
     monkeypatch.setattr(SystemFonts, "_find", find_later)
