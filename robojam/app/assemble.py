@@ -443,6 +443,8 @@ def assemble(
             resumed=resumed,
             term=1 if lead is None else lead.term,
         )
+    if again and resumed is None:
+        engine.live.lift_at_outputs()
     if lead is not None:
         before = None if lead.address is not None else lead.leader
         engine.take_lead(lead.skip, before, lead.secret)

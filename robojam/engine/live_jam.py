@@ -114,15 +114,15 @@ class LiveJam:
         self.takes.resume(self._clock(), resumed)
         if resumed.company is None:
             resumed.jam.hand_over(self._publisher.handle, counts)
-            self._lift_at_outputs()
+            self.lift_at_outputs()
         else:
             resumed.jam.go_on(self._publisher.handle, counts)
 
-    def _lift_at_outputs(self) -> None:
+    def lift_at_outputs(self) -> None:
         """Lift the machine's fingers at the outputs alone, of which none is down in the jam.
 
-        There, one may be down that the recording does not know: it lacks the last moments
-        before a crash, and what lifted it may have been part of what was run again.
+        There, one may be down since a crash: nothing of that jam may be recorded, its last
+        moments are not, and what lifted it may have been part of what was run again.
         """
         now, t = self._clock(), self.jam.t
         for voice in range(self.takes.options.voices):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from robojam.jam.jam import RULES
 from robojam.sessions import checkpoint
 from robojam.sessions.regenerate import first_difference
 from robojam.sessions.session import EndEvent, Session, encode, encode_header, read
+from robojam.wire import osc
 
 needs_model = pytest.mark.skipif(not MODEL.exists(), reason="no default model here")
 SOON = ("--threshold", "0.2", "--response", "1", "--seed", "5")
@@ -175,6 +177,23 @@ def test_error_that_nobody_foresaw_begins_the_jam_anew_after_a_crash(killed, mon
     assert any("from nothing (IndexError" in warning for warning in assembly.warnings)
     assert assembly.engine.jam.t == 0.0
     assembly.engine.finish("end")
+
+
+@needs_model
+def test_engine_after_a_crash_lifts_what_may_be_down_though_nothing_is_recorded():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as output:
+        output.bind(("127.0.0.1", 0))
+        output.settimeout(PATIENCE)
+        options = Options(
+            osc_in="127.0.0.1:0", osc_out=(f"127.0.0.1:{output.getsockname()[1]}",),
+            sound=False, tuio_in="none", record=False, voices=2,
+        )  # fmt: skip
+        assembly = assemble(options, again=True)
+        try:
+            lifted = [osc.decode(output.recv(65536))[0][0].address for _ in range(2)]
+        finally:
+            assembly.engine.finish("end")
+    assert lifted == ["/robojam/ai/up", "/robojam/ai2/up"]
 
 
 def test_ports_are_those_of_the_recording_unless_they_are_given(killed):

@@ -12,6 +12,7 @@ from robojam.config.options import Options
 from robojam.controls import Settings
 from robojam.engine import loop
 from robojam.engine.engine import Engine
+from robojam.engine.setup import Setup
 from robojam.engine.takes import LoadedPlayer, Resumed
 from robojam.jam.events import ControlChanged, Event, TouchPlayed
 from robojam.jam.jam import Jam
@@ -113,10 +114,14 @@ class Process:
         loaded: LoadedPlayer,
         resumed: Resumed | None,
         synthesiser: Synthesiser | None,
+        again: bool,
         load: Callable[..., None],
         register: Callable[[Process], None],
     ) -> None:
-        """Start an engine; register is called before, as it may send something at once."""
+        """Start an engine; register is called before, as it may send something at once.
+
+        again: it is started after another has died.
+        """
         self.world, self.endpoint, self.options = world, endpoint, options
         self.before = () if resumed is None else events_before(resumed.header, resumed.before)
         self.tape = Tape(world, fingers_down(self.before))
@@ -155,10 +160,13 @@ class Process:
             outputs=[self.tape, *make_outputs(options, endpoint, reader), *midi],  # type: ignore[arg-type, list-item]
             inputs=[TuioInput(endpoint.tuio, reader.tuio_reader), *midi],  # type: ignore[arg-type]
             reader=reader,
+            setup=Setup(options, {}),
             resumed=resumed,
             clock=world.clock,
             make_recorder=make_recorder,
         )
+        if again and resumed is None:
+            self.engine.live.lift_at_outputs()
         self.tape.is_opening, self.tape.opened = False, len(self.tape.published)
 
         self.engine._counts.error = self.errors.append  # type: ignore[method-assign, assignment]

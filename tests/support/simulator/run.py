@@ -35,6 +35,7 @@ from support.simulator.midi import Synthesiser
 from support.simulator.musicians import Host, Musician, Serial, Tracker
 from support.simulator.network import LOOPBACK, OUTPUT, Address, Link, Network
 from support.simulator.process import Process
+from support.simulator.supervisor import SimulatedSupervisor
 from support.simulator.world import BrokenError, World
 
 #: The monitor whose packets are looked at, and one beyond a bad network.
@@ -132,6 +133,12 @@ class Run:
         self._musicians += [self._musician(10 + i, Tracker) for i in range(trackers)]
         style = "" if osc_alone else chance.choice(("", "mpe", "scale", "mono"))
         self.synthesiser = self._synthesiser(style, chance) if style else None
+        chance = Random(f"robojam supervisor {seed}")
+        self.supervisor = (
+            SimulatedSupervisor(self.world, self.network, self.options, random=chance)
+            if not osc_alone and chance.random() < 0.5
+            else None
+        )
         self.host = Host(
             self.world, self.network, LOOPBACK, random=random,
             every=random.choice((1.0, 5.0, 30.0, 1e9)),
@@ -238,6 +245,8 @@ class Run:
         """Play to the end, and check everything."""
         began = self.world.now
         self.world.after(self.seconds, self._stop_playing)
+        if self.supervisor is not None:
+            self.world.pass_time(0.1)
         options, resumed = self.options, None
         loaded = self._load_player()
         while True:
@@ -245,14 +254,16 @@ class Run:
             process = Process(
                 self.world, self.disk, self.network.listen(), options, settings,
                 loaded if resumed is None else resumed.loaded, resumed, self.synthesiser,
-                self._load_again, self._register,
+                bool(self.finished), self._load_again, self._register,
             )  # fmt: skip
             has_ended = process.run()
             self.network.endpoint = None
             self._check(process)
-            if has_ended:
+            if has_ended or (left := self._left()) is None:
                 break
-            options, resumed, loaded = self._restart()
+            options, resumed, loaded = self._restart(*left)
+            if self.supervisor is not None:
+                self.supervisor.check_options(process, options, resumed)
         touches = sum(len(process.tape.published) for process in self.finished)
         takes = [t for p in self.finished if p.recorder is not None for t in p.recorder.takes]
         return Figures(
@@ -271,14 +282,25 @@ class Run:
     def _load_again(self, _name: str, _voices: int, on_loaded: Callable[[Any], None]) -> None:
         on_loaded(self._load_player())
 
-    def _restart(self) -> tuple[Options, Resumed | None, LoadedPlayer]:
-        """Pass the time until the next engine is there; return with what it begins."""
+    def _left(self) -> tuple[Options, Path | None] | None:
+        """Return with what the next engine is started, and from which recording it goes on.
+
+        None where there is no next one.
+        """
         self.process, self.disk.torn = None, False
+        if self.supervisor is None:
+            return self.options, newest(Path(self.options.sessions), 0.0)
+        self.supervisor.died(-9)
+        return self.supervisor.wait()
+
+    def _restart(
+        self, options: Options, path: Path | None
+    ) -> tuple[Options, Resumed | None, LoadedPlayer]:
+        """Pass the time until the next engine is there; return with what it begins."""
         down = self.random.uniform(*_RESTART)
         self.world.pass_time(down)
         self.world.start_process()
-        options, loaded = self.options, self._load_player()
-        path = newest(Path(options.sessions), 0.0)
+        loaded = self._load_player()
         if path is None:
             return options, None, loaded
         warnings: list[str] = []
@@ -304,7 +326,9 @@ class Run:
         self.world.after(_SILENCE, self._check_silence)
 
     def _check_silence(self) -> None:
-        assert self.process is not None
+        if self.process is None:  # it is about to be started again
+            self.world.after(_SILENCE, self._check_silence)
+            return
         late = max((end for _, end in self.world.stalls), default=0.0) + _SILENCE
         if late > self.world.now:  # what waited meanwhile was heard then
             self.world.at(late, self._check_silence)
