@@ -108,6 +108,16 @@ def continue_openings(
     return [take[:, : len(TOUCH)] for take in takes]
 
 
+def check_enough(pairs: Sequence[tuple[Floats, Floats]]) -> None:
+    """Raise ValueError for too few pairs to compare."""
+    if len(pairs) < 2 * _FOLDS:
+        limits = f"{_TOUCHES} touches and last {_SECONDS[0]:g} to {_SECONDS[1]:g} s"
+        raise ValueError(
+            f"only {len(pairs)} of the performances have more than {limits}; "
+            f"likeness wants {2 * _FOLDS} of them"
+        )
+
+
 def compare(
     pairs: Sequence[tuple[Floats, Floats]],
     takes: Sequence[Floats],
@@ -121,12 +131,7 @@ def compare(
     pairs: as from `split_in_half`; takes: as from `continue_openings`, at a temperature and a
     spread. Raises ValueError for too few pairs, and ModuleNotFoundError without scikit-learn.
     """
-    if len(pairs) < 2 * _FOLDS:
-        limits = f"{_TOUCHES} touches and last {_SECONDS[0]:g} to {_SECONDS[1]:g} s"
-        raise ValueError(
-            f"only {len(pairs)} of the performances have more than {limits}; "
-            f"likeness wants {2 * _FOLDS} of them"
-        )
+    check_enough(pairs)
     rng = np.random.default_rng(seed)
     people = describe_all([after for _, after in pairs], rng)
     machine = describe_all(takes, rng)

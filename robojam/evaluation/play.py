@@ -93,6 +93,7 @@ def measure(
     ModuleNotFoundError without scikit-learn, or without torch if not quick.
     """
     pairs, taught = likeness.split_in_half(performances), likeness.split_in_half(learnt)
+    likeness.check_enough(pairs)  # the rest takes long
     sampling: dict[str, Any] = {"temperature": temperature, "spread": spread}
     dials: dict[str, Any] = {"follow": follow, "memory": memory}
     answer = partial(likeness.continue_openings, file, seed=seed, **sampling, **dials)
