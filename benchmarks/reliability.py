@@ -29,7 +29,6 @@ from killed import kill
 from simulator import simulate
 from soak import drift
 
-from robojam.sessions.recording_file import RecordingCopy
 from robojam.sessions.session import read
 from robojam.wire import osc
 
@@ -92,7 +91,6 @@ def play(seconds: float) -> dict[str, Any]:
         players.play(settled)
         before = _resident(engine.process.pid), _descriptors(engine.process.pid)
         (path,) = engine.sessions.glob("*.jsonl")
-        written = path.stat().st_size
         players.play(seconds - settled)
         players.listen(_SILENCE)
         stuck = sum(who.startswith("human") for who, _ in players.down)
@@ -100,15 +98,13 @@ def play(seconds: float) -> dict[str, Any]:
         engine.process.send_signal(signal.SIGTERM)
         engine.process.wait(60)
         players.listen(0.5)
-        session, text = read(path), path.read_bytes()
-    copies = [_copied(text[: text.rfind(b"\n", 0, size) + 1]) for size in (written, len(text))]
+        session = read(path)
     return {
         "seconds": seconds,
         "players": _PLAYERS,
         "touches sent": players.sent,
         "touches played by the machine": players.played,
         "growth of memory, MB": round(after[0] - before[0], 2),
-        "of it the copy of the recording, MB": round(copies[1] - copies[0], 2),
         "descriptors, before and after": [before[1], after[1]],
         "greatest error from touch to touch, s": drift(list(session.events)),
         "stuck fingers": stuck + len(players.down),
@@ -184,14 +180,6 @@ class _Players:
         finger = parts[2], int(message.args[0])
         (self.down.discard if parts[3] == "up" else self.down.add)(finger)
         self.played += parts[2].startswith("ai") and parts[3] != "up"
-
-
-def _copied(text: bytes) -> float:
-    """Return the memory that an engine's copy of its recording takes, in MB: 8 at most."""
-    copy = RecordingCopy()
-    for line in text.splitlines(keepends=True):
-        copy.add(line)
-    return copy.size / 1e6
 
 
 def _resident(process: int) -> float:

@@ -19,7 +19,7 @@ from robojam.config.options import Options
 from robojam.sessions.library import newest
 from robojam.system.child_process import on_stdin_end, termination_signals
 from robojam.system.log_queue import print_line
-from robojam.system.memory import share_heaps
+from robojam.system.memory import keep_heaps_small
 from robojam.window import Look
 
 #: Columns of what is found before a show.
@@ -100,7 +100,7 @@ def serve(
 ) -> int:
     """Run the engine alone. Ctrl-C ends it."""
     _exit_on_signals()
-    share_heaps()
+    keep_heaps_small()
     import msgspec
 
     from robojam.app import assemble

@@ -19,7 +19,7 @@ from errno import EDQUOT, EFBIG, EIO, ENOSPC
 from io import FileIO
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -34,9 +34,10 @@ MAX_CONTROLS: Final = 1 << 20
 #: Bytes of lines that wait for a disk that takes none; beyond them events are lost.
 MAX_WAITING: Final = 32 << 20
 #: Bytes of the compressed copy of the recording that is kept in memory, and of one block of
-#: it before compression.
+#: it before compression; and of what is asked of the system at a time.
 MAX_COPY: Final = 8 << 20
 _BLOCK = 1 << 16
+_PIECE: Final = 1 << 16
 #: Seconds until a write that failed is tried again: at first, and at most.
 RETRY: Final = (1.0, 30.0)
 #: Seconds between two requests to put the file on the disk.
@@ -373,38 +374,63 @@ class RecordingFile:
         self._report(f"the recording {change}, and was written again{beginning}: {self.path}")
 
 
-class RecordingCopy:
-    """Copy in memory of the last lines of a recording: compressed, and bounded by MAX_COPY."""
+class _Block(NamedTuple):
+    """Block of the copy: where it begins, its bytes, and its lines."""
 
-    def __init__(self) -> None:
+    start: int
+    size: int
+    lines: int
+
+
+class RecordingCopy:
+    """Copy in memory of the last lines of a recording, compressed.
+
+    All its memory, of room bytes, is taken at once: a jam does not grow.
+    """
+
+    def __init__(self, room: int = MAX_COPY) -> None:
         self.dropped_lines = 0  # the first ones, for which there was no room
-        self._blocks: deque[tuple[bytes, int]] = deque()  # compressed, with the lines of each
+        self._ring = bytearray(room)
+        for start in range(0, room, _PIECE):  # the system gives what is written to
+            self._ring[start : start + _PIECE] = bytes(min(_PIECE, room - start))
+        self._blocks: deque[_Block] = deque()
         self._held = 0
         self._last = bytearray()
 
     @property
     def size(self) -> int:
-        """Bytes that it holds."""
+        """Bytes of what it holds."""
         return self._held + len(self._last)
 
     def add(self, lines: bytes) -> None:
         """Add complete lines."""
+        room = len(self._ring)
         self._last += lines
         if len(self._last) < _BLOCK:
             return
-        block = zlib.compress(self._last, 1)
-        self._blocks.append((block, self._last.count(b"\n")))
+        data = zlib.compress(self._last, 1)
+        count = self._last.count(b"\n")
         self._last.clear()
-        self._held += len(block)
-        while self._held > MAX_COPY and len(self._blocks) > 1:
-            block, count = self._blocks.popleft()
-            self._held -= len(block)
+        while self._blocks and self._held + len(data) > room:
+            first = self._blocks.popleft()
+            self._held -= first.size
+            self.dropped_lines += first.lines
+        if len(data) > room:  # of lines that no jam has
             self.dropped_lines += count
+            return
+        last = self._blocks[-1] if self._blocks else _Block(0, 0, 0)
+        start = (last.start + last.size) % room
+        fits = min(len(data), room - start)
+        self._ring[start : start + fits] = data[:fits]
+        self._ring[: len(data) - fits] = data[fits:]
+        self._blocks.append(_Block(start, len(data), count))
+        self._held += len(data)
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the lines that are held, in blocks."""
-        for block, _ in self._blocks:
-            yield zlib.decompress(block)
+        for block in self._blocks:
+            data = self._ring[block.start : block.start + block.size]
+            yield zlib.decompress(data + self._ring[: block.size - len(data)])
         yield bytes(self._last)
 
 

@@ -2,22 +2,30 @@
 
 import sys
 from contextlib import suppress
+from typing import Final
 
-#: Parameter of mallopt(3), of malloc.h, and the heaps: one is that of the main thread, which
-#: must not wait for another's lock.
-_M_ARENA_MAX, _HEAPS = -8, 2
+#: Parameters of mallopt(3), of malloc.h.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+#: Heaps: one is that of the main thread, which must not wait for another's lock.
+_HEAPS: Final = 2
+#: Bytes from which on a block is none of a heap, and goes back to the system when it is freed;
+#: and that a heap keeps at its end.
+_LARGE, _KEPT = 512 << 10, 1 << 20
 
 
-def share_heaps() -> bool:
-    """Have the threads that begin later share one heap, where the C library is glibc.
+def keep_heaps_small() -> bool:
+    """Have heaps not grow by what is freed again, where the C library is glibc.
 
-    Each thread would have a heap of its own, and in each what is freed leaves gaps: the engine
-    would grow by megabytes an hour. Returns whether it is so now.
+    Each thread that begins later would have a heap of its own, and large blocks, once some were
+    freed, would be parts of it: what is freed leaves gaps, and the engine would grow by
+    megabytes an hour. Returns whether it is so now.
     """
     if sys.platform != "linux":
         return False
     import ctypes
 
+    settings = ((_M_ARENA_MAX, _HEAPS), (_M_MMAP_THRESHOLD, _LARGE), (_M_TRIM_THRESHOLD, _KEPT))
     with suppress(OSError, AttributeError):  # another C library has none
-        return bool(ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _HEAPS))
+        set_option = ctypes.CDLL(None).mallopt
+        return all(set_option(name, value) for name, value in settings)
     return False

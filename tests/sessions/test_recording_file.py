@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from errno import EDQUOT, EFBIG, EIO, ENOSPC
 from io import FileIO
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -304,7 +305,7 @@ def test_recording_that_another_program_changes_is_written_again_as_a_whole(
 def test_copy_in_memory_has_a_bound_and_what_is_lost_is_said(
     recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording_file, "MAX_COPY", 2000)
+    recording.file._copy = RecordingCopy(2000)
     monkeypatch.setattr(recording_file, "_BLOCK", 1000)
     for number in range(1000):
         recording.play(touch(number + number / 7))
@@ -317,13 +318,28 @@ def test_copy_in_memory_has_a_bound_and_what_is_lost_is_said(
     assert f"without its first {lost:,} lines" in recording.messages[0]
 
 
+@given(st.lists(st.integers(1, 1500), max_size=40), st.integers(100, 3000))
+def test_copy_has_the_last_lines_whatever_their_sizes(sizes, room):
+    chance = Random(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recording_file, "_BLOCK", 200)
+        copy, lines = RecordingCopy(room), []
+        for size in sizes:
+            lines.append(chance.randbytes(size).replace(b"\n", b" ") + b"\n")
+            copy.add(lines[-1])
+            assert copy.size <= room + 200
+        assert b"".join(copy.blocks()) == b"".join(lines[copy.dropped_lines :])
+        if sum(sizes) + 20 * len(sizes) < room:
+            assert not copy.dropped_lines
+
+
 @posix
 @pytest.mark.parametrize("bounded", [True, False])
 def test_file_that_vanished_is_still_open_and_lost_nothing(
     recording: Recording, bounded: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if bounded:
-        monkeypatch.setattr(recording_file, "MAX_COPY", 2000)
+        recording.file._copy = RecordingCopy(2000)
         monkeypatch.setattr(recording_file, "_BLOCK", 1000)
         monkeypatch.setattr(recording_file, "_CHUNK", 100)
     for number in range(1000):

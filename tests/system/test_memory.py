@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from robojam.system.memory import share_heaps
+from robojam.system.memory import keep_heaps_small
 
 #: Counts the heaps of twelve threads that hold memory at once, as malloc_info(3) lists them.
 COUNT = """
 import ctypes, sys, tempfile, threading
-from robojam.system.memory import share_heaps
-if "share" in sys.argv:
-    assert share_heaps()
+from robojam.system.memory import keep_heaps_small
+if "small" in sys.argv:
+    assert keep_heaps_small()
 c = ctypes.CDLL(None)
 held, end = threading.Barrier(13), threading.Event()
 def hold():
@@ -35,19 +35,44 @@ end.set()
 """
 
 
-def heaps(*arguments: str) -> int:
+def run(code: str, *arguments: str) -> int:
     ran = subprocess.run(
-        [sys.executable, "-c", COUNT, *arguments], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
     )
     return int(ran.stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_threads_share_a_heap_beside_that_of_the_main_thread():
-    assert heaps() > 2
-    assert heaps("share") == 2
+    assert run(COUNT) > 2
+    assert run(COUNT, "small") == 2
+
+
+#: Frees a block of 2 MB, and counts those of 1 MB that are mapped, by malloc_info(3).
+MAPPED = """
+import ctypes, re, sys, tempfile
+from robojam.system.memory import keep_heaps_small
+if "small" in sys.argv:
+    assert keep_heaps_small()
+del (block := bytearray(2 << 20))[:]
+del block
+held = [bytearray(1 << 20) for _ in range(2)]
+c = ctypes.CDLL(None)
+c.fdopen.restype = ctypes.c_void_p
+with tempfile.TemporaryFile() as file:
+    stream = ctypes.c_void_p(c.fdopen(file.fileno(), b"w"))
+    c.malloc_info(0, stream)
+    c.fflush(stream)
+    file.seek(0)
+    print(re.search(rb'<total type="mmap" count="(\\d+)"', file.read())[1].decode())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_large_blocks_are_no_part_of_a_heap_though_some_were_freed():
+    assert run(MAPPED, "small") - run(MAPPED) == 2
 
 
 def test_elsewhere_nothing_is_shared(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert not share_heaps()
+    assert not keep_heaps_small()
