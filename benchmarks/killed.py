@@ -31,7 +31,7 @@ from _own_player import _SO_RCVBUFFORCE, _SO_TIMESTAMPNS, _stamp, free_port
 
 from robojam.config.addresses import parse_address
 from robojam.config.options import Options
-from robojam.sessions.session import EndEvent, TouchEvent, read
+from robojam.sessions.session import EndEvent, SessionEvent, TouchEvent, read
 from robojam.system.child_process import ChildProcess
 from robojam.wire import osc
 
@@ -39,6 +39,8 @@ from robojam.wire import osc
 _LOST = 10.0
 #: Different x of touches.
 _PLACES = 65536
+#: Seconds within which an engine has written again what it goes on from.
+_WRITING = 5.0
 #: Engines of a jam.
 _LIVES = 10
 
@@ -206,7 +208,13 @@ def _kill(jam: _Jam, rate: float, seconds: float, known: int, sums: Figures) -> 
         )
     if not goes_on:
         return 0
-    again = [*read(jam.recording()).events[: len(before)]]
+    again: list[SessionEvent] = []
+    until = time.monotonic() + _WRITING
+    while (
+        len(again) < len(before) and time.monotonic() < until
+    ):  # it writes what it goes on from
+        if (new := jam.recording()) != path:
+            again = [*read(new).events[: len(before)]]
     if again != before:
         print(f"resumed with {len(again)} of {len(before)} events, or others")
         return 0

@@ -81,11 +81,12 @@ def read_jam(
 ) -> LeftJam | None:
     """Return a recording to go on from. Raises ResumeError.
 
-    only_cut: None where it has its end. checkpoints: use a checkpoint, where it is of the
-    recording; else that is added to warnings.
+    Where it goes on from another one, and the engine died before it had all of that, the other
+    one is returned. only_cut: None where it has its end. checkpoints: use a checkpoint, where
+    it is of the recording; else that is added to warnings.
     """
     try:
-        data = read_bytes(path)
+        path, data = _whole(path, warnings)
         checkpoint = _checkpoint(path, data, warnings) if checkpoints else None
         heard = data
         if checkpoint is not None:
@@ -102,6 +103,30 @@ def read_jam(
         raise ResumeError(f"{path}: was made by the rules of a newer robojam")
     session = Session(session.header, tuple(events), path, session.warnings, session.damaged)
     return LeftJam(path, data, session, checkpoint)
+
+
+def _whole(path: Path, warnings: list[str]) -> tuple[Path, bytes]:
+    """Return a recording's path and bytes, or those of one that it has not all of yet.
+
+    Raises SessionError.
+    """
+    data = read_bytes(path)
+    header = _header(path, data)
+    seen = {path}
+    while header.resumes is not None and data.count(b"\n") - 1 < header.begins:
+        before = path.with_name(file_name(header.resumes))
+        if before in seen or not before.is_file():
+            break
+        seen.add(before)
+        warnings.append(f"{path.name} was cut off before it had all of {before.name}")
+        path, data = before, read_bytes(before)
+        header = _header(path, data)
+    return path, data
+
+
+def _header(path: Path, data: bytes) -> Header:
+    """Return the header of a recording. Raises SessionError."""
+    return parse(data[: data.find(b"\n") + 1] or data, path).header
 
 
 def _checkpoint(path: Path, data: bytes, warnings: list[str]) -> Checkpoint | None:
@@ -201,9 +226,6 @@ def _resume(
     in_force = {name: getattr(settings, name) for name in SETTINGS}
     options = msgspec.structs.replace(options, controls=in_force, voices=voices)
     info = loaded.info
-    header = msgspec.structs.replace(
-        header, resumes=path.name, device=info.device, build=info.build
-    )
     left_at = saved.moment.at if saved is not None and not session.events else _changed(path)
     away = max(0.0, time.time() - left_at)
     seeds = [e.values["seed"] for e in events if isinstance(e, SetEvent) and "seed" in e.values]
@@ -216,6 +238,10 @@ def _resume(
             "model": msgspec.structs.asdict(saved.moment.model),
         }
         before = replace(before, lines=lines, controls=controls)
+    header = msgspec.structs.replace(
+        header, resumes=path.name, begins=before.lines.count(b"\n") + len(before.events),
+        device=info.device, build=info.build,
+    )  # fmt: skip
     return options, Resumed(jam, header, before, loaded, seed, away)
 
 

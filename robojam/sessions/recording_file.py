@@ -292,6 +292,7 @@ class RecordingFile:
             seed=in_force.get("seed", header.seed),
             model=ModelRef(**in_force["model"]) if "model" in in_force else header.model,
             continues=old.name,
+            begins=0,
         )
         self._make(header)
         self._copy = RecordingCopy()
@@ -369,7 +370,9 @@ class RecordingFile:
             lost = 0
             self._make(self._header, _read_lines(old, self._start, self._size))
         else:
-            self._make(self._header, self._copy.blocks())
+            begins = 0 if lost else self._header.begins
+            header = msgspec.structs.replace(self._header, begins=begins)
+            self._make(header, self._copy.blocks())
         beginning = f" without its first {lost:,} lines, which are lost" if lost else ""
         self._report(f"the recording {change}, and was written again{beginning}: {self.path}")
 

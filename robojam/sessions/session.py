@@ -63,6 +63,7 @@ _ALLOWED = {
     "options": "option names with their values",
     "continues": "the name of a file",
     "resumes": "the name of a file",
+    "begins": "a whole number of lines",
     "rules": "a whole number from 1",
     "t": _SECONDS,
     "who": "human, human2, … or ai, ai2, …",
@@ -110,7 +111,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
     continues is the name of the file that holds the beginning, where the disk let the
     recorder write no further in that one. resumes is the name of the recording from which the
-    jam went on, and which this one holds as far as it went. rules is the version of the rules
+    jam went on, and which this one holds as far as it went, in its first lines; begins is their
+    number, 0 where it is not known. rules is the version of the rules
     of the jam (robojam.jam.jam).
     """
 
@@ -122,6 +124,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any]
     continues: str | None = None
     resumes: str | None = None
+    begins: Annotated[int, msgspec.Meta(ge=0)] = 0
     rules: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
@@ -189,6 +192,8 @@ def encode_header(header: Header) -> bytes:
             del fields[name]
     if header.rules == 1:
         del fields["rules"]
+    if not header.begins:
+        del fields["begins"]
     version = KNOBS_VERSION if header.options.get("knobs") else VERSION
     return _encode({"robojam": version, **fields})
 

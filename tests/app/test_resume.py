@@ -166,6 +166,36 @@ def test_jam_that_takes_too_long_to_be_heard_again_is_given_up(killed):
         resume.resume(left, Options(), models, [], patience=0.0)
 
 
+def test_recording_that_lacks_what_it_was_to_begin_with_is_left_for_the_one_before(
+    killed, tmp_path
+):
+    """An engine may be killed just after it went on."""
+    begins = len(killed.events)
+    lines = killed.path.read_bytes().splitlines(keepends=True)
+    first = tmp_path / "a.jsonl"
+    first.write_bytes(b"".join(lines))
+
+    def left(name: str, of: str, count: int, begins: int = begins) -> tuple[str, list[str]]:
+        header = msgspec.structs.replace(killed.header, resumes=of, begins=begins)
+        path, warnings = tmp_path / name, []
+        path.write_bytes(encode_header(header) + b"".join(lines[1 : 1 + count]))
+        found = resume.read_jam(path, warnings)
+        assert found is not None
+        return found.path.name, warnings
+
+    assert left("b.jsonl", "a.jsonl", begins) == ("b.jsonl", [])
+    one = "b.jsonl was cut off before it had all of a.jsonl"
+    assert left("b.jsonl", "a.jsonl", begins - 1) == ("a.jsonl", [one])
+    assert left("c.jsonl", "b.jsonl", 3)[0] == "a.jsonl"  # and so was the one before
+    assert left("c.jsonl", "gone.jsonl", 3) == ("c.jsonl", [])
+    assert left("c.jsonl", "c.jsonl", 3) == ("c.jsonl", [])
+    assert left("c.jsonl", "../a.jsonl", 3)[0] == "a.jsonl"  # of a path, the name alone
+    assert left("c.jsonl", "a.jsonl", 3, begins=0) == ("c.jsonl", [])  # of another version
+    first.write_bytes(lines[0])  # nobody has played in it, says who looks
+    with pytest.raises(resume.ResumeError, match="nobody has played in it yet"):
+        left("b.jsonl", "a.jsonl", 0)
+
+
 @needs_model
 def test_error_that_nobody_foresaw_begins_the_jam_anew_after_a_crash(killed, monkeypatch):
     def fail(*_: object, **__: object) -> None:
