@@ -21,6 +21,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,7 +32,7 @@ from _own_player import _SO_RCVBUFFORCE, _SO_TIMESTAMPNS, _stamp, free_port
 
 from robojam.config.addresses import parse_address
 from robojam.config.options import Options
-from robojam.sessions.session import EndEvent, SessionEvent, TouchEvent, read
+from robojam.sessions.session import EndEvent, SessionError, SessionEvent, TouchEvent, read
 from robojam.system.child_process import ChildProcess
 from robojam.wire import osc
 
@@ -210,11 +211,10 @@ def _kill(jam: _Jam, rate: float, seconds: float, known: int, sums: Figures) -> 
         return 0
     again: list[SessionEvent] = []
     until = time.monotonic() + _WRITING
-    while (
-        len(again) < len(before) and time.monotonic() < until
-    ):  # it writes what it goes on from
-        if (new := jam.recording()) != path:
-            again = [*read(new).events[: len(before)]]
+    while len(again) < len(before) and time.monotonic() < until:
+        with suppress(SessionError):  # it is being written
+            if (new := jam.recording()) != path:
+                again = [*read(new).events[: len(before)]]
     if again != before:
         print(f"resumed with {len(again)} of {len(before)} events, or others")
         return 0

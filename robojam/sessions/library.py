@@ -19,7 +19,7 @@ import msgspec
 
 from robojam import __version__
 from robojam.sessions.recording_file import NAME_FORMAT
-from robojam.sessions.session import SessionError, Summary, summarise
+from robojam.sessions.session import MAX_LINE, SessionError, Summary, summarise
 from robojam.system.atomic_file import atomic_write
 from robojam.system.shell import is_printable, printable
 
@@ -32,11 +32,19 @@ _STEM = re.compile(r"(.{19})(-[0-9]+)?")
 
 
 def newest(folder: Path, since: float) -> Path | None:
-    """Return the recording that was written last, if that was after since (s, of the clock)."""
+    """Return the recording that was written last, if that was after since (s, of the clock).
+
+    One of which the first line is torn, as its program was killed just then, says nothing.
+    """
     with suppress(OSError):
-        found = [(path.stat().st_mtime, path) for path in folder.glob("*.jsonl")]
-        written, path = max(found, default=(-1.0, folder))
-        return path if written >= since else None
+        files = [path for path in folder.glob("*.jsonl") if path.is_file()]  # no pipes
+        found = [(path.stat().st_mtime, path) for path in files]
+        for written, path in sorted(found, reverse=True):
+            if written < since:
+                break
+            with suppress(OSError), path.open("rb") as file:
+                if file.readline(MAX_LINE).endswith(b"\n"):
+                    return path
     return None
 
 

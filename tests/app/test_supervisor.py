@@ -303,7 +303,7 @@ def test_engine_that_died_goes_on_from_its_recording_but_not_twice_in_a_row(prog
     def find(name: str) -> str:
         return name
 
-    path.write_text("{}")
+    path.write_text("{}\n")
     os.utime(path, (time.time() + 5, time.time() + 5))
     options = Options(osc_in="127.0.0.1:9", sessions=str(tmp_path))
     assert supervisor.jam(options, look=Look(), find=find) == 0

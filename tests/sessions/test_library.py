@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from support.commands import run
 from support.recordings import DOWN, HEAD, JAM, LINE
 
 from robojam.sessions import library, session
+from robojam.sessions.library import newest
 from robojam.sessions.session import EndEvent, encode
 
 WHOLE = "2026-11-20T10-30-00"
@@ -212,3 +214,26 @@ def test_missing_folder_or_file_is_an_error(tmp_path, capsys):
         f"nothing has been recorded in {tmp_path}\n",
     )
     assert DOWN.t == 0
+
+
+def test_newest_recording_is_the_last_of_those_that_have_a_first_line(tmp_path):
+    def write(name: str, text: str, at: float) -> Path:
+        path = tmp_path / name
+        path.write_text(text)
+        os.utime(path, (at, at))
+        return path
+
+    assert newest(tmp_path, 0.0) is None
+    assert newest(tmp_path / "gone", 0.0) is None
+    old = write("b.jsonl", "{}\n", 100.0)
+    last = write("a.jsonl", "{}\n{", 200.0)
+    assert newest(tmp_path, 0.0) == last
+    write("c.jsonl", '{"robojam":1', 300.0)  # its engine was killed just then
+    write("d.jsonl", "", 400.0)
+    assert newest(tmp_path, 150.0) == last
+    assert newest(tmp_path, 250.0) is None
+    last.unlink()
+    assert newest(tmp_path, 0.0) == old
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.jsonl")
+    assert newest(tmp_path, 0.0) == old

@@ -31,13 +31,14 @@ WRITE_DELAY = (0.004, 0.008)
 class Disk:
     """State of the disk: `fault` is the number of the error of every write, or None.
 
-    is_stuck: no write returns. torn: the next write takes a part, and the process dies.
+    is_stuck: no write returns. torn: of the write of that number from now on, 1 for the next,
+    a part is taken, and the process dies; 0 for none.
     """
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.fault: int | None = None
-        self.is_stuck = self.torn = False
+        self.is_stuck, self.torn = False, 0
         #: Instants at which the disk was not well: start and end, or infinity.
         self.troubles: list[list[float]] = []
 
@@ -74,7 +75,9 @@ class _File(FileIO):
     def write(self, data: Any) -> int:
         disk, part = self._disk, len(data) // 2
         disk.world.check()
-        if disk.torn:
+        was_planned = disk.torn > 0
+        disk.torn -= disk.torn > 0
+        if disk.torn == 0 and was_planned:
             super().write(data[: disk.world.random.randrange(len(data))])
             disk.world.kill_at(0.0)
             disk.world.check()

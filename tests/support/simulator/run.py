@@ -48,6 +48,8 @@ _RESTART: Final = (0.2, 1.5)
 _SILENCE: Final = 12.0
 #: Seconds within which an engine ends that is asked to.
 _ENDING: Final = 60.0
+#: Share of the engines that go on and are killed while they write what they go on from.
+_EARLY: Final = 0.2
 #: Most kills in one run: what is heard again grows with each.
 _MOST_KILLS: Final = 6
 
@@ -139,6 +141,9 @@ class Run:
             if not osc_alone and chance.random() < 0.5
             else None
         )
+        #: Chance of what happens as soon as an engine has gone on.
+        self._early = Random(f"robojam early {seed}")
+        self._stops_at = 0.0 if osc_alone else self.world.now + self.seconds
         self.host = Host(
             self.world, self.network, LOOPBACK, random=random,
             every=random.choice((1.0, 5.0, 30.0, 1e9)),
@@ -236,7 +241,7 @@ class Run:
     def _plan_kill(self) -> None:
         """Kill the process at its next looks at the clock, or in its next write."""
         if self.random.random() < 0.25:
-            self.disk.torn = True
+            self.disk.torn = 1
         self.world.kill_at(self.world.now + self.random.uniform(0.0, 0.01))
 
     # -- the run -----------------------------------------------------------------------------
@@ -299,7 +304,7 @@ class Run:
 
         None where there is no next one.
         """
-        self.process, self.disk.torn = None, False
+        self.process, self.disk.torn = None, 0
         if self.supervisor is None:
             return self.options, newest(Path(self.options.sessions), 0.0)
         self.supervisor.died(-9)
@@ -312,6 +317,8 @@ class Run:
         down = self.random.uniform(*_RESTART)
         self.world.pass_time(down)
         self.world.start_process()
+        if self._early.random() < _EARLY and self.world.now < self._stops_at:
+            self.disk.torn = self._early.choice((1, 2, 3))
         loaded = self._load_player()
         if path is None:
             return options, None, loaded
@@ -334,7 +341,7 @@ class Run:
             musician.stop()
         self.host.stop()
         self.world.kill_at(float("inf"))
-        self.disk.torn = False
+        self.disk.torn = 0
         self.world.after(_SILENCE, self._check_silence)
 
     def _check_silence(self) -> None:
