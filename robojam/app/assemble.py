@@ -360,11 +360,11 @@ def assemble(
         resumed = None
         if follower is not None:
             sound = _sound(options)
-            for output in sound:
-                output.advance(0.0)
             models, loaded = _load_model(options, device, warnings, again=again)
             _keep_waits_short()
             raise_priority()
+            for output in sound:  # its thread has the priority that this one has
+                output.advance(0.0)
             leader = format_address(*follower.leader)
             on_following(f"follows {leader} with {loaded.info.model.file}")
             lead = follower.run()

@@ -242,7 +242,9 @@ class Recorder:
     def _run(self) -> None:
         wait, running = math.inf, True
         while running:
-            wait, running = self._handle(self._collect(wait))
+            batch = self._collect(wait)
+            adopt_main_priority()  # which may have been raised meanwhile
+            wait, running = self._handle(batch)
         self._attempt(self._finish)
 
     def _handle(self, batch: Sequence[_Item | None]) -> tuple[float, bool]:
@@ -293,8 +295,6 @@ class Recorder:
                 if why := obstacle(item):
                     self._report(f"no recording can be written into {item}: {why}")
             case (header, before):
-                # Not earlier, because the engine raises its priority only when it runs.
-                adopt_main_priority()
                 self._finish()
                 sync = self._syncer.request if self._threaded else _no_sync
                 self._file = RecordingFile(
@@ -411,7 +411,6 @@ class _Syncer:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        adopt_main_priority()
         while True:
             with self._changed:
                 while not (self._wanted or self._closed):
@@ -420,6 +419,7 @@ class _Syncer:
                     return
                 path = next(iter(self._wanted))
                 descriptor = self._wanted.pop(path)
+            adopt_main_priority()  # which may have been raised meanwhile
             try:
                 sync_file(descriptor)
                 if (inode := os.fstat(descriptor).st_ino) != self._seen:

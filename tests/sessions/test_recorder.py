@@ -337,9 +337,11 @@ def test_thread_takes_the_priority_that_the_engine_got_after_it_began(
         lambda: asked.append(threading.current_thread().name),
     )
     with Recorder(tmp_path, on_trouble=print) as recorder:
-        asked.clear()  # what it asked for before the engine's thread was raised
-        recorder.begin(HEADER)
-    assert asked == ["recorder"]
+        recorder.begin(HEADER)  # that of a jam that goes on begins before the engine is raised
+        wait_for(lambda: asked)
+        asked.clear()
+        recorder.write(touch(0.0))
+        wait_for(lambda: {"recorder", "sync"} <= {*asked})
 
 
 def full(_: Path) -> None:

@@ -48,6 +48,7 @@ def check_process(process: Process, disk: Disk, load: Callable[..., Player]) -> 
     check_deadlines(process)
     check_receivers(process)
     check_humans(process)
+    check_keyboard(process)
     check_recordings(process, disk, load)
 
 
@@ -157,9 +158,12 @@ def check_humans(process: Process) -> None:
         received[number] += owed
         times[number] += count
     played = Counter(
-        Serial.of(each.touch.x)
-        for each in process.tape.touches()
-        if each.touch.who.startswith("human") and each.touch.phase is not Phase.UP
+        Serial.of(each.event.touch.x)
+        for each in process.tape.published
+        if isinstance(each.event, TouchPlayed)
+        and each.event.touch.who.startswith("human")
+        and each.event.touch.phase is not Phase.UP
+        and not each.of_keyboard
     )
     twice = [number for number, count in played.items() if count > max(1, times[number])]
     assert not twice, f"played twice: touches {twice[:5]}"
@@ -174,6 +178,23 @@ def check_humans(process: Process) -> None:
     assert left <= dropped + waiting, (
         f"{left} touches were neither played nor counted as dropped ({dropped}); not played "
         f"are {lost[:5]}"
+    )
+
+
+def check_keyboard(process: Process) -> None:
+    """Each key that was read lands once, or its drop is counted."""
+    keys = 0 if process.midi_client is None else process.midi_client.played
+    landed = sum(
+        each.of_keyboard
+        and isinstance(each.event, TouchPlayed)
+        and each.event.touch.phase is Phase.DOWN
+        for each in process.tape.published
+    )
+    assert landed <= keys, f"{landed} keys have landed, and {keys} were played"
+    dropped = sum(process.engine._counts.dropped.values())
+    waiting = process.engine.reception.waiting + _BURST * (process.killed_at is not None)
+    assert keys - landed <= dropped + waiting, (
+        f"{keys - landed} of {keys} keys have neither landed, nor were they counted as dropped"
     )
 
 

@@ -1,4 +1,7 @@
-"""MIDI of a simulated run: a synthesiser whose cable is pulled, and the client of its port."""
+"""MIDI of a simulated run: devices whose cables are pulled, and the client of their ports.
+
+A keyboard is played by a person, a synthesiser by the machine.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Callable
 from itertools import count
 from random import Random
 
-from robojam.system.process_messages import GONE, OPENED, OUTPUTS
+from robojam.system.process_messages import GONE, MESSAGE, OPENED, OUTPUTS
 from robojam.wire.midi import stream
 from support.simulator.world import World
 
@@ -18,17 +21,91 @@ _SETTLED = 0.5
 _PLUGGED, _PULLED = 15.0, (0.05, 0.5, 5.0)
 
 
-class Synthesiser:
-    """Device that goes on sounding while its cable is pulled: `on` are its notes."""
+#: Seconds that a key is held, and from one key to the next.
+_HELD, _NEXT = (0.03, 0.2, 1.0, 6.0), (0.0, 0.1, 0.4, 3.0, 20.0)
 
-    def __init__(self, world: World, *, random: Random, alive: Callable[[float], bool]) -> None:
-        """Be there from now on; alive says whether an engine has run since an instant."""
+
+class _Device:
+    """Device at a port of a number, whose cable may be pulled: then it is not there."""
+
+    number: int
+    name: bytes
+
+    def __init__(self, world: World, random: Random) -> None:
+        """Be there from now on."""
         self.is_there = True
-        self.on: dict[tuple[int, int], float] = {}  # by channel and key: since when
-        self._world, self._random, self._alive = world, random, alive
+        self._world, self._random = world, random
         self._client: SimulatedMidiClient | None = None
         if random.random() < 0.5:
             self._plan()
+
+    def connect(self, client: SimulatedMidiClient) -> None:
+        """Have another engine's client for the port."""
+        self._client = client
+        if self.is_there:
+            self._open()
+
+    def _open(self) -> None:
+        self._tell(OPENED, self.name)
+
+    def _plan(self) -> None:
+        self._world.after(self._random.expovariate(1 / _PLUGGED), self._pull)
+
+    def _pull(self) -> None:
+        self.is_there = False
+        self._tell(GONE, self.name)
+        self._world.after(self._random.choice(_PULLED), self._plug)
+
+    def _plug(self) -> None:
+        self.is_there = True
+        self._open()
+        self._plan()
+
+    def _tell(self, letter: str, data: bytes) -> None:
+        if self._client is not None:
+            self._client.tell(letter, self.number, data)
+
+
+class Keyboard(_Device):
+    """Keyboard that a person plays, and that says nothing while its cable is pulled."""
+
+    number, name = 0, b"Keyboard:midi"
+    #: Its option of a port, and its source.
+    OPTION, SOURCE = "keyboard/keys", "midi:keyboard"
+
+    def __init__(self, world: World, random: Random) -> None:
+        super().__init__(world, random)
+        self._playing = True
+        world.after(random.uniform(0.0, 2.0), self._press)
+
+    def stop(self) -> None:
+        """Play no more; keys that are held are released."""
+        self._playing = False
+
+    def _press(self) -> None:
+        if not self._playing:
+            return
+        random, world = self._random, self._world
+        key = random.randrange(21, 109)
+        self._say(stream.note_on(0, key, random.randrange(1, 128)))
+        world.after(random.choice(_HELD), lambda: self._say(stream.note_off(0, key)))
+        world.after(random.choice(_NEXT), self._press)
+
+    def _say(self, message: bytes) -> None:
+        if self.is_there:
+            self._tell(MESSAGE, message)
+
+
+class Synthesiser(_Device):
+    """Device that goes on sounding while its cable is pulled: `on` are its notes."""
+
+    number, name = OUTPUTS, b"Synthesiser:midi"
+
+    def __init__(self, world: World, random: Random, *, alive: Callable[[float], bool]) -> None:
+        """Be there from now on; alive says whether an engine has run since an instant."""
+        super().__init__(world, random)
+        self.on: dict[tuple[int, int], float] = {}  # by channel and key: since when
+        self._alive = alive
 
     def connect(self, client: SimulatedMidiClient) -> None:
         """Have another engine's client for the port.
@@ -37,9 +114,7 @@ class Synthesiser:
         """
         if self._client is not None and self._random.random() < 0.5:
             self._client.release()
-        self._client = client
-        if self.is_there:
-            self._open()
+        super().connect(client)
 
     def take(self, data: bytes) -> None:
         """Sound what comes: MIDI messages."""
@@ -52,24 +127,14 @@ class Synthesiser:
             elif kind == stream.CONTROL and message[1] in (120, 123):
                 self.on = {n: at for n, at in self.on.items() if n[0] != note[0]}
 
-    def _plan(self) -> None:
-        self._world.after(self._random.expovariate(1 / _PLUGGED), self._pull)
-
-    def _pull(self) -> None:
-        self.is_there = False
-        self._tell(GONE)
-        self._world.after(self._random.choice(_PULLED), self._plug)
-
     def _plug(self) -> None:
-        self.is_there = True
         if self._client is not None:
-            self._client.release()
-        self._open()
-        self._plan()
+            self._client.release(is_there=True)
+        super()._plug()
 
     def _open(self) -> None:
         """Tell the client that the port is there, and look soon at what goes on."""
-        self._tell(OPENED)
+        super()._open()
         now = self._world.now
         self._world.after(_SETTLED, lambda: self._check(now))
 
@@ -79,49 +144,55 @@ class Synthesiser:
             stuck = [note for note, at in self.on.items() if at < since]
             assert not stuck, f"notes go on from before the port was opened: {stuck}"
 
-    def _tell(self, letter: str) -> None:
-        if self._client is not None:
-            self._client.tell(letter)
-
 
 class SimulatedMidiClient:
-    """Client of the process of MIDI ports, and that: it has one output.
+    """Client of the process of MIDI ports, and that: of one input and one output.
 
     As robojam.ports.midi_process does, it ends the notes that sounded when a port was pulled.
+    played is the number of keys of the keyboard that it was told of.
     """
 
     trouble, restarts, begun = None, 0, True
 
-    def __init__(self, world: World, synthesiser: Synthesiser) -> None:
+    def __init__(
+        self, world: World, keyboard: Keyboard | None, synthesiser: Synthesiser | None
+    ) -> None:
         self._world, self._synthesiser, self._number = world, synthesiser, next(_NUMBERS)
         self._waiting: deque[tuple[str, int, bytes]] = deque()
         self._sounding = stream.SoundingNotes()
+        self.played = 0
         world.add_file(self._number, lambda: bool(self._waiting))
-        synthesiser.connect(self)
+        for device in (keyboard, synthesiser):
+            if device is not None:
+                device.connect(self)
 
-    def tell(self, letter: str) -> None:
-        """Have the engine told that the port is there, or gone."""
-        self._waiting.append((letter, OUTPUTS, b"Synthesiser:midi"))
+    def tell(self, letter: str, number: int, data: bytes) -> None:
+        """Have the engine told something of a port."""
+        self._waiting.append((letter, number, data))
 
     def fileno(self) -> int:
         return self._number
 
     def receive(self) -> list[tuple[str, int, bytes]]:
         received, self._waiting = list(self._waiting), deque()
+        self.played += sum(
+            letter == MESSAGE and data[0] & 0xF0 == stream.NOTE_ON
+            for letter, _, data in received
+        )
         return received
 
     def send(self, number: int, data: bytes) -> bool:
         del number
         self._world.check()
-        if self._synthesiser.is_there:
+        if self._synthesiser is not None and self._synthesiser.is_there:
             for message in stream.MidiParser().feed(data)[0]:
                 self._sounding.sent(message)
                 self._synthesiser.take(message)
         return True
 
-    def release(self) -> None:
-        """End what sounds."""
-        if self._synthesiser.is_there:
+    def release(self, *, is_there: bool = False) -> None:
+        """End what sounds, where the synthesiser is there."""
+        if self._synthesiser is not None and (is_there or self._synthesiser.is_there):
             self._synthesiser.take(self._sounding.release())
 
     send_knobs = send

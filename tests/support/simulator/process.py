@@ -21,7 +21,7 @@ from robojam.ports.osc_out import make_outputs
 from robojam.ports.tuio_in import TuioInput
 from robojam.touch import Phase, is_machine
 from support.simulator.disk import Disk, SteppedRecorder, events_before, fingers_down
-from support.simulator.midi import SimulatedMidiClient, Synthesiser
+from support.simulator.midi import Keyboard, SimulatedMidiClient, Synthesiser
 from support.simulator.network import SimulatedEndpoint
 from support.simulator.world import KilledError, World
 
@@ -36,6 +36,7 @@ class Published:
     event: TouchPlayed | ControlChanged
     at: float
     now: float
+    of_keyboard: bool = False
 
 
 class Tape:
@@ -52,6 +53,8 @@ class Tape:
         self.lifts: list[TouchPlayed] = []
         self.opened = 0  # number of events when it was made
         self._down = set(down)
+        #: Return the name of the player whose source that is; None where there is none.
+        self.name_of: Callable[[str], str | None] = lambda _: None
 
     def handle(self, event: Event, at: float) -> None:
         if isinstance(event, TouchPlayed):
@@ -62,7 +65,10 @@ class Tape:
                 return
             (self._down.discard if is_up else self._down.add)(finger)
         if isinstance(event, TouchPlayed | ControlChanged):
-            self.published.append(Published(event, at, self._world.now))
+            of_keyboard = isinstance(event, TouchPlayed) and event.touch.who == self.name_of(
+                Keyboard.SOURCE
+            )
+            self.published.append(Published(event, at, self._world.now, of_keyboard))
 
     def advance(self, now: float) -> float:
         del now
@@ -113,6 +119,7 @@ class Process:
         settings: Settings,
         loaded: LoadedPlayer,
         resumed: Resumed | None,
+        keyboard: Keyboard | None,
         synthesiser: Synthesiser | None,
         again: bool,
         load: Callable[..., None],
@@ -140,16 +147,20 @@ class Process:
         self.synthesiser = synthesiser
         register(self)
         reader = make_reader(options)
-        midi = (
-            []
-            if synthesiser is None
-            else [
+        self.midi_client: SimulatedMidiClient | None = None
+
+        def make_client(*_: object) -> SimulatedMidiClient:
+            self.midi_client = SimulatedMidiClient(world, keyboard, synthesiser)
+            return self.midi_client
+
+        midi = []
+        if keyboard is not None or synthesiser is not None:
+            midi.append(
                 MidiPorts(
                     options, clock=world.clock, echo=reader.echo,
-                    make_client=lambda *_: SimulatedMidiClient(world, synthesiser),  # type: ignore[arg-type, return-value]
+                    make_client=make_client,  # type: ignore[arg-type]
                 )
-            ]
-        )  # fmt: skip
+            )  # fmt: skip
         self.engine = Engine(
             options,
             loaded.info,
@@ -167,6 +178,8 @@ class Process:
         )
         if again and resumed is None:
             self.engine.live.lift_at_outputs()
+        senders = self.engine._humans.senders
+        self.tape.name_of = lambda source: getattr(senders.get(source), "name", None)
         self.tape.is_opening, self.tape.opened = False, len(self.tape.published)
 
         self.engine._counts.error = self.errors.append  # type: ignore[method-assign, assignment]

@@ -31,7 +31,7 @@ from support.models import TOUCHES, described, small
 from support.players import PlanningPlayer, RandomPlayer
 from support.simulator.disk import Disk
 from support.simulator.invariants import check_process
-from support.simulator.midi import Synthesiser
+from support.simulator.midi import Keyboard, Synthesiser
 from support.simulator.musicians import Host, Musician, Serial, Tracker
 from support.simulator.network import LOOPBACK, OUTPUT, Address, Link, Network
 from support.simulator.process import Process
@@ -135,6 +135,11 @@ class Run:
         self._musicians += [self._musician(10 + i, Tracker) for i in range(trackers)]
         style = "" if osc_alone else chance.choice(("", "mpe", "scale", "mono"))
         self.synthesiser = self._synthesiser(style, chance) if style else None
+        chance = Random(f"robojam keyboard {seed}")
+        self.keyboard = None
+        if not osc_alone and chance.random() < 0.4:
+            self.options = msgspec.structs.replace(self.options, midi_in=(Keyboard.OPTION,))
+            self.keyboard = Keyboard(self.world, chance)
         chance = Random(f"robojam supervisor {seed}")
         self.supervisor = (
             SimulatedSupervisor(self.world, self.network, self.options, random=chance)
@@ -207,7 +212,7 @@ class Run:
                 and not world.stalled_between(since, world.now)
             )
 
-        return Synthesiser(self.world, random=random, alive=alive)
+        return Synthesiser(self.world, random, alive=alive)
 
     def _on_output(self, packet: bytes) -> None:
         assert self.process is not None
@@ -258,8 +263,8 @@ class Run:
             settings = options.settings() if resumed is None else resumed.jam.settings
             process = Process(
                 self.world, self.disk, self.network.listen(), options, settings,
-                loaded if resumed is None else resumed.loaded, resumed, self.synthesiser,
-                bool(self.finished), self._load_again, self._register,
+                loaded if resumed is None else resumed.loaded, resumed, self.keyboard,
+                self.synthesiser, bool(self.finished), self._load_again, self._register,
             )  # fmt: skip
             self._check_goes_on(process)
             has_ended = process.run()
@@ -339,6 +344,8 @@ class Run:
         """End the playing; some seconds later nothing is down, and the engine is stopped."""
         for musician in self._musicians:
             musician.stop()
+        if self.keyboard is not None:
+            self.keyboard.stop()
         self.host.stop()
         self.world.kill_at(float("inf"))
         self.disk.torn = 0
