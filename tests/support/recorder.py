@@ -26,7 +26,7 @@ def touch(t: float) -> TouchEvent:
     return TouchEvent(t, Touch(0.5, 0.25, 0.0, Phase.DOWN))
 
 
-def wait_for(what: Callable[[], object], seconds: float = 10.0) -> None:
+def wait_for(what: Callable[[], object], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "it never came"
