@@ -327,8 +327,6 @@ def assemble(
     ended; on_following is called when that is prepared.
     """
     model_loader.one_thread()
-    if again:
-        raise_priority()  # people wait
     warnings: list[str] = []
     left = None
     if recording is not None:

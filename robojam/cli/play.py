@@ -20,6 +20,7 @@ from robojam.sessions.library import newest
 from robojam.system.child_process import on_stdin_end, termination_signals
 from robojam.system.log_queue import print_line
 from robojam.system.memory import keep_heaps_small
+from robojam.system.priority import raise_priority
 from robojam.window import Look
 
 #: Columns of what is found before a show.
@@ -119,6 +120,8 @@ def serve(
         recording = None if resume is None else Path(resume)
         if last:
             recording = newest(Path(options.sessions), 0.0)
+        if again:  # people wait until it is heard again
+            raise_priority()
         assembly = assemble.assemble(options, again=again, recording=recording, only_cut=last)
         assert assembly is not None
         for warning in assembly.warnings:
