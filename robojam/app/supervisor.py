@@ -44,8 +44,8 @@ _MOST_DEATHS, _WITHIN = 3, 30.0
 #: Seconds until an engine that could not start is started again: what it lacks, such as a
 #: port, may be there then.
 _RETRY: Final = 1.0
-#: Seconds for which an engine that goes on from a recording must live: else the next starts
-#: from nothing.
+#: Seconds for which an engine that goes on from a recording must live, unless it is killed:
+#: else the next starts from nothing.
 _SOON: Final = 10.0
 #: Seconds between subscriptions: once the engine has answered, and until then.
 _RENEWAL, _FIRST_RENEWAL = 3.0, 0.2
@@ -53,8 +53,9 @@ _RENEWAL, _FIRST_RENEWAL = 3.0, 0.2
 _BURST: Final = 64
 #: Seconds that a program has to end when it is asked to.
 _PATIENCE = 8.0
-#: Exit status of a program of which an option is wrong, or what it names is missing.
-_REFUSED: Final = 2
+#: Exit status of a program of which an option is wrong, or what it names is missing; and of
+#: one that was killed (SIGKILL).
+_REFUSED, _KILLED = 2, -9
 
 
 def has_display() -> bool:
@@ -309,7 +310,7 @@ class EngineProgram:
         self._clock, self._deaths = clock, _Deaths(clock)
         self._began = time.time() if began is None else began
         self._resumed_at = -math.inf
-        self._again = False  # an engine has died
+        self._again = self._was_killed = False  # an engine has died, of a kill
         self._start_at = -math.inf  # when the engine is to be started; infinity: it runs
         self._ends = False
 
@@ -353,17 +354,19 @@ class EngineProgram:
     def _recording(self) -> Path | None:
         """Return the recording of an engine that died; None where nothing is to go on.
 
-        An engine that dies soon after it went on may do so because of what is in there.
+        An engine that dies soon after it went on may do so because of what is in there, unless
+        another program has killed it.
         """
         options = self.monitor.options
-        soon = self._clock() - self._resumed_at < _SOON
-        if not self._again or not options.record or soon:
+        failed = not self._was_killed and self._clock() - self._resumed_at < _SOON
+        if not self._again or not options.record or failed:
             return None
         return newest(Path(options.sessions), self._began)
 
     def _ended(self, status: int) -> None:
         if self._ends:
             return
+        self._was_killed = status == _KILLED
         if (status == 0 and not self._stays) or (status == _REFUSED and not self._again):
             self.status = status  # it was asked to end, or an option is wrong
         else:

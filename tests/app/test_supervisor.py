@@ -296,8 +296,13 @@ def test_engine_that_died_is_started_again_though_something_is_missing_for_a_whi
     assert ["--again" in arguments for arguments in serves] == [False, True, True]
 
 
-def test_engine_that_died_goes_on_from_its_recording_but_not_twice_in_a_row(programs, tmp_path):
-    programs.statuses["serve"] = [-11, -11, 0]
+@pytest.mark.parametrize(
+    ("status", "goes_on"), [(-11, [False, True, False]), (-9, [False, True, True])]
+)
+def test_engine_that_died_goes_on_from_its_recording_but_not_twice_in_a_row_unless_killed(
+    programs, tmp_path, status, goes_on
+):
+    programs.statuses["serve"] = [status, status, 0]
     path = tmp_path / "2026-11-29T20-25-05.jsonl"
 
     def find(name: str) -> str:
@@ -308,7 +313,7 @@ def test_engine_that_died_goes_on_from_its_recording_but_not_twice_in_a_row(prog
     options = Options(osc_in="127.0.0.1:9", sessions=str(tmp_path))
     assert supervisor.jam(options, look=Look(), find=find) == 0
     serves = [arguments for name, *arguments in programs.started if name == "serve"]
-    assert [str(path) in arguments for arguments in serves] == [False, True, False]
+    assert [str(path) in arguments for arguments in serves] == goes_on
 
 
 def test_engine_that_cannot_be_started_is_tried_again_and_then_given_up(programs, capsys):

@@ -312,7 +312,7 @@ class Run:
         self.process, self.disk.torn = None, 0
         if self.supervisor is None:
             return self.options, newest(Path(self.options.sessions), 0.0)
-        self.supervisor.died(-9)
+        self.supervisor.died()
         return self.supervisor.wait()
 
     def _restart(

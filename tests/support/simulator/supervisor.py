@@ -92,8 +92,9 @@ class SimulatedSupervisor:
         network.connect(SUPERVISOR, LOOPBACK, self._take)
         self._plan(0.0)
 
-    def died(self, status: int) -> None:
-        """Have the system tell that the engine has ended."""
+    def died(self) -> None:
+        """Have the system tell that the engine was killed, or has crashed."""
+        status = self._random.choice((-9, -11))
         self.launched, self.failed, self._heard_at = None, 0, self.endpoint.last_at
         self._call(lambda: self._deaths.append(self._world.now))
         self._child.tell_end(status)
