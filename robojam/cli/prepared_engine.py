@@ -60,6 +60,10 @@ def main() -> None:
     preparing.start()
     if not (line := read_first_line()):
         os._exit(0)  # the compiler may be loading
+    if sys.platform == "linux" and preparing.is_alive() and preparing.native_id is not None:
+        with suppress(OSError):  # where that is not allowed, it takes a while longer
+            nice = os.getpriority(os.PRIO_PROCESS, 0)
+            os.setpriority(os.PRIO_PROCESS, preparing.native_id, nice)
     preparing.join()
     command, env = json.loads(line)
     os.environ.clear()
