@@ -50,7 +50,7 @@ class RoomsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
-    """What is hosted: the rooms by name, the places of each, and the options of all.
+    """Rooms to be hosted: by name, the places of each, and the options of all.
 
     resumes: each room goes on from its newest recording, if that was cut off.
     """

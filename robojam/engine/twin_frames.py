@@ -1,4 +1,4 @@
-"""What an engine tells its twin: frames over a connection, and beats by UDP.
+"""Frames that an engine sends its twin over a connection, and beats by UDP.
 
 A frame is a kind, the length of its content, and the content. The first frame holds the state
 of the jam, and each that follows an event as its recording has it. A beat says up to which
