@@ -124,8 +124,11 @@ class Takes:
         self._recording = on
 
     def t(self, instant: float) -> float:
-        """Seconds from the beginning of the take to an instant; 0 while it waits to begin."""
-        return instant - self.origin if self.begun else 0.0
+        """Seconds from the beginning of the take to an instant; 0 while it waits to begin.
+
+        Of what came with what began it, the machine alone has taken time: that is 0, too.
+        """
+        return instant - self.origin if self.begun and instant > self.origin else 0.0
 
     def begin(self, instant: float, info: ModelInfo, settings: Settings) -> int:
         """Begin a take and its recording; return the seed of its random numbers."""

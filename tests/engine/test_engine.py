@@ -986,3 +986,18 @@ def test_monitors_get_a_measured_pressure_before_its_touch(tmp_path):
         "/robojam/human/down",
         "/robojam/human/move",
     ]
+
+
+def test_touch_that_arrived_just_before_its_take_began_is_recorded_at_its_first_instant(driven):
+    """It came in the packet of a control with which a machine that plays by itself began."""
+    d = driven(mode="solo")
+    takes = d.engine._takes
+    d.wait(0.1)
+    takes.origin = d.now + 0.0016
+    d.send("/robojam/down", "iff", 1, 0.25, 0.5)
+    d.send("/robojam/up", "i", 1)
+    d.wait(0.1)
+    d.engine.finish("end")
+    (path,) = recordings(d.folder)
+    humans = [e for e in read(path).touches() if e.touch.who == "human"]
+    assert [e.touch.phase for e in humans] == [Phase.DOWN, Phase.UP]
