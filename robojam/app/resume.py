@@ -28,7 +28,7 @@ from robojam.engine.takes import LoadedPlayer, ModelInfo, Resumed
 from robojam.jam.jam import RULES
 from robojam.jam.protocols import Player
 from robojam.model import file as model_file
-from robojam.sessions import checkpoint
+from robojam.sessions import checkpoint, last_lines
 from robojam.sessions.checkpoint import Checkpoint, CheckpointError
 from robojam.sessions.recorder import Before
 from robojam.sessions.regenerate import Rerun
@@ -77,16 +77,22 @@ class LeftJam:
 
 
 def read_jam(
-    path: Path, warnings: list[str], *, only_cut: bool = False, checkpoints: bool = True
+    path: Path,
+    warnings: list[str],
+    *,
+    only_cut: bool = False,
+    checkpoints: bool = True,
+    memory: Path | None = None,
 ) -> LeftJam | None:
     """Return a recording to go on from. Raises ResumeError.
 
     Where it goes on from another one, and the engine died before it had all of that, the other
     one is returned. only_cut: None where it has its end. checkpoints: use a checkpoint, where
-    it is of the recording; else that is added to warnings.
+    it is of the recording; else that is added to warnings. memory is the folder of the last
+    lines, where it is not the user's own.
     """
     try:
-        path, data = _whole(path, warnings)
+        path, data = _whole(path, warnings, memory)
         checkpoint = _checkpoint(path, data, warnings) if checkpoints else None
         heard = data
         if checkpoint is not None:
@@ -105,12 +111,12 @@ def read_jam(
     return LeftJam(path, data, session, checkpoint)
 
 
-def _whole(path: Path, warnings: list[str]) -> tuple[Path, bytes]:
+def _whole(path: Path, warnings: list[str], memory: Path | None) -> tuple[Path, bytes]:
     """Return a recording's path and bytes, or those of one that it has not all of yet.
 
-    Raises SessionError.
+    With what its killed engine had not written. Raises SessionError.
     """
-    data = read_bytes(path)
+    data = last_lines.complete(path, read_bytes(path), memory)
     header = _header(path, data)
     seen = {path}
     while header.resumes is not None and data.count(b"\n") - 1 < header.begins:
@@ -119,7 +125,7 @@ def _whole(path: Path, warnings: list[str]) -> tuple[Path, bytes]:
             break
         seen.add(before)
         warnings.append(f"{path.name} was cut off before it had all of {before.name}")
-        path, data = before, read_bytes(before)
+        path, data = before, last_lines.complete(before, read_bytes(before), memory)
         header = _header(path, data)
     return path, data
 

@@ -1,10 +1,9 @@
 """Recorder: a thread that writes a jam to a session file, so that no disk delays a touch.
 
-The engine puts events into a queue and goes on. The thread blocks until there is one, and
-writes all that wait with one unbuffered call to the system, so that they stand when the
-engine is killed. A second thread has the system put them on the disk, once a second, so that
-they stand after a power cut; it is another one because that may take seconds. Nothing here
-polls.
+The engine puts events into memory that stays when it is killed, and into a queue, and goes on.
+The thread blocks until there is one, and writes all that wait with one unbuffered call to the
+system. A second thread has the system put them on the disk, once a second, so that they stand
+after a power cut; it is another one because that may take seconds. Nothing here polls.
 """
 
 from __future__ import annotations
@@ -25,9 +24,11 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
+from robojam.sessions import session
 from robojam.sessions.checkpoint import RATE, CheckpointWriter, Saving
+from robojam.sessions.last_lines import LastLines
 from robojam.sessions.recording_file import RecordingFile
-from robojam.sessions.session import EndEvent, Header, SessionEvent, SetEvent, TouchEvent
+from robojam.sessions.session import EndEvent, Header, SessionEvent
 from robojam.system.priority import adopt_main_priority
 
 #: Most events that are written with one call, so that after a stall the first are soon safe.
@@ -78,10 +79,18 @@ class Before:
     events: Sequence[SessionEvent] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """An event, and its line; None where it cannot be encoded."""
+
+    event: SessionEvent
+    line: bytes | None
+
+
 #: A header begins a recording, which may go on from another; events are of the one begun; a
 #: folder is checked; a state is saved.
 _Beginning = tuple[Header, Before]
-_Item = _Beginning | Path | _SyncError | Saving | SessionEvent
+_Item = _Beginning | Path | _SyncError | Saving | _Event
 
 
 class Recorder:
@@ -93,7 +102,8 @@ class Recorder:
     when that is stuck, from `write` or `close`: it must be quick, and safe to call from both.
     limit is the most events that wait for the thread; more are dropped. Without a thread
     (threaded), `step` does its work, by another clock and other files if those are given: the
-    simulator of the tests does so.
+    simulator of the tests does so. memory is the folder of the last lines, where it is not the
+    user's own.
     """
 
     def __init__(
@@ -105,14 +115,19 @@ class Recorder:
         clock: Callable[[], float] = time.monotonic,
         open_new: Callable[[Path], FileIO] | None = None,
         threaded: bool = True,
+        memory: Path | None = None,
     ) -> None:
         self._clock, self._open_new, self._threaded = clock, open_new, threaded
+        self._last: LastLines | None = None
+        with suppress(OSError):  # no memory to share: the file alone is left, then
+            self._last = LastLines(memory)
         self._directory = directory
         self._on_trouble = on_trouble
         self._limit = limit
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         # Each counter is written by one thread, so that none needs a lock. By the engine's:
         self._put = 0
+        self._is_begun = False  # a recording that has not its end
         self._overflow = 0
         self._overflow_reported = False
         # By the recorder's:
@@ -160,7 +175,27 @@ class Recorder:
         """
         self._overflow_reported = False
         if not self._closed:
-            self._queue.put((header, before or Before()))
+            before = before or Before()
+            self._begin_last(header, before)
+            self._queue.put((header, before))
+
+    def _begin_last(self, header: Header, before: Before) -> None:
+        """Begin the last lines of a recording with those of what it begins with."""
+        self._is_begun = True
+        if self._last is None:
+            return
+        try:
+            first = session.encode_header(header)
+            lines = [session.encode(event) for event in before.events[-_BATCH:]]
+        except Exception:  # the recording fails as well, and that is reported
+            first, lines = b"", []
+        if len(lines) < len(before.events):
+            last, *lines = lines or [b""]
+        else:
+            last = before.lines[before.lines.rfind(b"\n", 0, -1) + 1 :]
+        self._last.begin(first, last)
+        for line in lines:
+            self._last.put(line)
 
     def save(self, saving: Saving) -> None:
         """Write a checkpoint of the jam as it is after all events so far."""
@@ -180,14 +215,23 @@ class Recorder:
                 self._overflow_reported = True
                 self._report("recording has gaps: the disk is too slow or stuck")
             return
+        self._append(event)
+
+    def _append(self, event: SessionEvent) -> None:
         self._put += 1
-        self._queue.put(event)
+        try:
+            line = session.encode(event)
+        except Exception:  # the thread reports it
+            line = None
+        if line is not None and self._is_begun and self._last is not None:
+            self._last.put(line)
+        self._queue.put(_Event(event, line))
 
     def end(self, t: float, reason: str, late_ms: dict[str, float] | None = None) -> None:
         """Close the current recording with its end line, at t seconds from its start."""
         if not self._closed:
-            self._put += 1
-            self._queue.put(EndEvent(t, reason, late_ms))
+            self._append(EndEvent(t, reason, late_ms))
+            self._is_begun = False
 
     def close(self, *, timeout: float = CLOSING) -> None:
         """Write the events that wait, close the file and end the threads.
@@ -202,6 +246,7 @@ class Recorder:
         if not self._threaded:
             while not self._queue.empty():
                 self.step()
+            self._close_last()
             return
         by = time.monotonic() + timeout
         self._thread.join(timeout)
@@ -212,12 +257,17 @@ class Recorder:
                 f"{timeout:g} s, and {waiting:,} touches or controls wait for it"
             )
             return
+        self._close_last()
         self._checkpoints.close(max(0.0, by - time.monotonic()))
         if not self._syncer.close(max(0.0, by - time.monotonic())):
             self._report("the end of the recording is not safe from a power cut yet")
         while not self._queue.empty():
             if isinstance(item := self._queue.get_nowait(), _SyncError):
                 self._report(_not_on_disk(item))
+
+    def _close_last(self) -> None:
+        if self._last is not None:
+            self._last.close()
 
     def __enter__(self) -> Self:
         return self
@@ -256,7 +306,7 @@ class Recorder:
                 break
             self._attempt(partial(self._process, item))
         tried = self._attempt(self._advance)
-        self._taken += sum(isinstance(item, TouchEvent | SetEvent | EndEvent) for item in batch)
+        self._taken += sum(isinstance(item, _Event) for item in batch)
         return _AFTER_ERROR if tried is None else tried, running
 
     def _attempt(self, act: Callable[[], _T]) -> _T | None:
@@ -314,11 +364,11 @@ class Recorder:
                     self._file.note_sync_error(item.error, self._clock())
                 else:
                     self._report(_not_on_disk(item))
-            case _ if self._file is None or self._ended:  # not begun, or ended
-                self._refused += not isinstance(item, EndEvent)
-            case _:
-                self._file.add(item)
-                self._ended = isinstance(item, EndEvent)
+            case _Event() if self._file is None or self._ended:  # not begun, or ended
+                self._refused += not isinstance(item.event, EndEvent)
+            case _Event():
+                self._file.add(item.event, item.line)
+                self._ended = isinstance(item.event, EndEvent)
 
     def _save(self, saving: Saving) -> None:
         """Have a state written beside the file that has all events until then."""

@@ -98,8 +98,11 @@ class RecordingFile:
         self._too_long = False  # whether the last one made a file longer than it may be
         self._reported_refusal = self._reported_gaps = False
 
-    def add(self, event: SessionEvent) -> None:
-        """Append an event to the lines that wait; report one that cannot be encoded."""
+    def add(self, event: SessionEvent, line: bytes | None = None) -> None:
+        """Append an event to the lines that wait; report one that cannot be encoded.
+
+        line is what it is encoded as, where that is known.
+        """
         if len(self._waiting) > MAX_WAITING:
             self.lost += 1
             if not self._reported_gaps:
@@ -109,7 +112,7 @@ class RecordingFile:
                 )
             return
         try:
-            self._waiting += session.encode(event)
+            self._waiting += line or session.encode(event)
         except Exception as error:  # one wrong event must not stop the others
             self.lost += 1
             if not self._reported_refusal:

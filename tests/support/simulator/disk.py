@@ -32,11 +32,13 @@ class Disk:
     """State of the disk: `fault` is the number of the error of every write, or None.
 
     is_stuck: no write returns. torn: of the write of that number from now on, 1 for the next,
-    a part is taken, and the process dies; 0 for none.
+    a part is taken, and the process dies; 0 for none. memory is a folder for what stays when a
+    process is killed.
     """
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, world: World, memory: Path) -> None:
+        self.world, self.memory = world, memory
+        memory.mkdir()
         self.fault: int | None = None
         self.is_stuck, self.torn = False, 0
         #: Instants at which the disk was not well: start and end, or infinity.
@@ -100,8 +102,9 @@ class SteppedRecorder(Recorder):
         self.takes: list[Take] = []
         self._planned, self._begun = float("inf"), 0
         super().__init__(
-            *args, **more, clock=lambda: disk.world.now, open_new=disk.open, threaded=False
-        )
+            *args, **more, clock=lambda: disk.world.now, open_new=disk.open, threaded=False,
+            memory=disk.memory,
+        )  # fmt: skip
 
     def begin(self, header: Header, before: Before | None = None) -> None:
         if self.takes:
@@ -130,6 +133,12 @@ class SteppedRecorder(Recorder):
         file = self._file
         super()._finish()
         self._note_path(file)
+
+    def die(self) -> None:
+        """Leave what is left by a process that is killed."""
+        self._closed = True
+        assert self._last is not None
+        self._last.leave()
 
     def _note_path(self, file: RecordingFile | None) -> None:
         """Keep the path of a file that is written, or that has been closed."""

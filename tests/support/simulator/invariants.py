@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice, pairwise
+from itertools import dropwhile, islice, pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from robojam.engine.monitors import MONITOR_LIFE
 from robojam.engine.senders import DOUBLED
 from robojam.jam.events import ControlChanged, TouchPlayed
 from robojam.jam.protocols import Player
+from robojam.sessions.last_lines import complete
 from robojam.sessions.regenerate import first_difference, regenerate
 from robojam.sessions.session import (
     EndEvent,
@@ -36,7 +37,9 @@ from support.simulator.process import Process, Published
 #: due come first, and the clock is looked at.
 MOST_LATE: Final = 0.005
 #: Seconds before a kill from which on what was heard may be lost.
-MOST_LOST: Final = 0.010
+MOST_LOST: Final = 0.0001
+#: The same where nothing was written yet: the recording is made within this time.
+MOST_LOST_AT_FIRST: Final = 0.010
 #: Packets that are read in one turn of the loop, and not handled yet where that is the last.
 _BURST: Final = 128
 
@@ -238,12 +241,14 @@ def _check_recording(
     expected = list(take.before) + [_recorded(each) for each in published]
     touches = sum(isinstance(each, TouchEvent) for each in expected)
     path = next(reversed(take.paths), None)
+    if path is not None and process.killed_at is not None:
+        complete(path, path.read_bytes(), disk.memory)
     session = None if path is None else _read(path, is_cut=process.killed_at is not None)
     was_well = not disk.troubles
     if session is None:
-        oldest = next((p.now for p in published if isinstance(p.event, TouchPlayed)), None)
-        if oldest is not None and was_well:
-            _check_lost(process, published)
+        if was_well:  # it is made with the first touch
+            heard = dropwhile(lambda each: not isinstance(each.event, TouchPlayed), published)
+            _check_lost(process, list(heard), MOST_LOST_AT_FIRST)
         return
     if session.header.continues is not None:  # the disk has lost the beginning, and it is told
         return
@@ -259,18 +264,42 @@ def _check_recording(
             f"{path}: {missing} of {len(expected)} events are missing"
         )
     elif missing and cut is not None and was_well:
-        _check_lost(process, published[len(published) - missing :])
+        is_begun = missing <= len(published)
+        most = MOST_LOST if is_begun else MOST_LOST_AT_FIRST
+        _check_lost(process, published[max(0, len(published) - missing) :], most)
     _check_regeneration(session, load)
 
 
-def _check_lost(process: Process, missing: list[Published]) -> None:
+def check_goes_on(old: Process, events: Sequence[SessionEvent]) -> None:
+    """Check that the events that an engine goes on with are all of one that was killed.
+
+    Of a take that has no recording yet, and no other that it goes on from, nothing is left. One
+    that the disk has cut in two files goes on from the second.
+    """
+    assert old.recorder is not None
+    if not old.recorder.takes:
+        return
+    take = old.recorder.takes[-1]
+    if take.end is not None or len(take.paths) > 1 or not (take.before or take.paths):
+        return
+    published = old.tape.published[take.begin :]
+    expected = [*take.before, *(_recorded(each) for each in published)]
+    expected = _without_idle_panics(expected, list(events))
+    for index, (got, wanted) in enumerate(zip(events, expected, strict=False)):
+        assert _same(got, wanted), f"it goes on with {got} for {wanted}, event {index}"
+    missing = len(expected) - len(events)
+    assert missing <= len(published), f"it goes on without {missing} of {len(expected)} events"
+    _check_lost(old, published[len(published) - max(0, missing) :], MOST_LOST)
+
+
+def _check_lost(process: Process, missing: list[Published], most: float) -> None:
     """What the recording of a killed engine lacks is what was played in its last moments."""
     killed_at = process.killed_at
     if killed_at is None or not missing:
         return
     first = missing[0]
     age = killed_at - first.now - process.world.stalled_between(first.now, killed_at)
-    assert age <= MOST_LOST, f"{first} is missing, {1000 * age:.1f} ms before the kill"
+    assert age <= most, f"{first} is missing, {1000 * age:.1f} ms before the kill"
 
 
 def _check_regeneration(session: Session, load: Callable[..., Player]) -> None:

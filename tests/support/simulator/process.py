@@ -190,6 +190,8 @@ class Process:
             loop.run(self.engine, wait_for=self.world.wait)
         except KilledError:
             self.killed_at = self.world.now
+            assert self.recorder is not None
+            self.recorder.die()
             return False
         finally:
             self.engine.calls.close()

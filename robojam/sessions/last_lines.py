@@ -1,0 +1,257 @@
+"""Last lines of a recording, in memory that stays when the program is killed.
+
+A disk may keep the recorder waiting for a tenth of a second, in which an engine may be killed.
+So each line is put here first, by the engine's thread, which waits for nothing: into a file in
+memory that is shared with whoever reads the recording next. `complete` adds to the recording
+what its engine had not written yet. After a power cut this memory is gone, too.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Self
+
+from robojam.sessions import session
+
+#: Bytes of each of the two parts, which are filled in turn: what is held is one at least.
+PART: Final = 256 << 10
+#: Files of programs that were killed that are kept, the newest: those of jams that nobody went
+#: on with.
+MAX_LEFT: Final = 32
+#: Bytes for the numbers of each part before the parts: its turn (0: none), its size, and
+#: whether its second line follows the first, the header, in the recording.
+_NUMBERS: Final = 3
+_START: Final = 64
+_SIZE: Final = _START + 2 * PART
+#: Lines before the last one of a file that must be the same here.
+_SAME: Final = 16
+_SUFFIX: Final = ".lines"
+#: Beginning of the names of those that are left, on Windows.
+_LEFT: Final = "left-"
+
+
+class LastLines:
+    """Last lines of one recording after another. It is used by one thread."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Take the memory, in a folder, or in that of this user. Raises OSError."""
+        folder = _own_folder() if folder is None else folder
+        _remove_oldest(folder)
+        descriptor, name = tempfile.mkstemp(suffix=_SUFFIX, dir=folder)
+        self._path, self._descriptor = Path(name), descriptor
+        try:
+            _lock(descriptor, wait=True)
+            _fill(descriptor)
+            self._memory = mmap.mmap(descriptor, _SIZE)
+            self._memory[_START:] = bytes(_SIZE - _START)  # the system gives what is written to
+        except BaseException:
+            os.close(descriptor)
+            with suppress(OSError):
+                self._path.unlink()
+            raise
+        self._numbers = memoryview(self._memory)[: 16 * _NUMBERS].cast("Q")
+        self._header, self._part, self._turn, self._used = b"", 1, 0, PART
+
+    def begin(self, header: bytes, last: bytes = b"") -> None:
+        """Begin a recording by its first line. last: the last one of those that it has, too."""
+        self._header = header
+        self._next_part(last, follows=not last)
+
+    def put(self, line: bytes) -> None:
+        """Put the next line of the recording."""
+        end = self._used + len(line)
+        if end > PART:
+            self._next_part(line, follows=False)
+            return
+        start = _START + self._part * PART
+        self._memory[start + self._used : start + end] = line
+        # A program is killed between two instructions: what is counted is there.
+        self._numbers[self._part * _NUMBERS + 1] = self._used = end
+
+    def _next_part(self, line: bytes, *, follows: bool) -> None:
+        """Go on in the other part, with the header and a line."""
+        lines = self._header + line
+        self._part, self._turn, self._used = 1 - self._part, self._turn + 1, 0
+        at = self._part * _NUMBERS
+        self._numbers[at] = self._numbers[at + 1] = 0
+        if not self._header:
+            return
+        if len(lines) > PART:  # then nothing of this recording can be completed
+            self._header, self._used = b"", PART
+            self._numbers[0] = self._numbers[_NUMBERS] = 0
+            return
+        self._numbers[at + 2] = follows
+        self.put(lines)
+        self._numbers[at] = self._turn
+
+    def close(self) -> None:
+        """Give the memory back: all is written."""
+        self.leave()
+        with suppress(OSError):
+            self._path.unlink()
+
+    def leave(self) -> None:
+        """Let go of the memory and leave it, as the system does when the program is killed."""
+        self._numbers.release()
+        self._memory.close()
+        os.close(self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def complete(path: Path, data: bytes, folder: Path | None = None) -> bytes:
+    """Return the bytes of a recording with what its killed engine has not written.
+
+    They are added to the file, too, where the disk takes them. folder is that of LastLines.
+    """
+    first, end = data[: data.find(b"\n") + 1], data.rfind(b"\n") + 1
+    with suppress(OSError):
+        for each in _left(_own_folder() if folder is None else folder):
+            header, lines = _read(each)
+            if not lines or not (header == first or _goes_on(header, path)):
+                continue
+            if (missing := _after(lines, data[:end], data[end:])) is not None:
+                _write(path, end, missing)
+                with suppress(OSError):
+                    each.unlink()
+                return data[:end] + missing
+    return data
+
+
+def _read(path: Path) -> tuple[bytes, list[bytes]]:
+    """Return a header, and lines of its recording in their order; none where there are none."""
+    memory = b""
+    with suppress(OSError):
+        memory = path.read_bytes()
+    if len(memory) != _SIZE:
+        return b"", []
+    numbers = memoryview(memory)[: 16 * _NUMBERS].cast("Q")
+    header, found = b"", list[bytes]()
+    for part in sorted((0, 1), key=lambda part: numbers[part * _NUMBERS]):
+        turn, used, follows = numbers[part * _NUMBERS : (part + 1) * _NUMBERS]
+        start = _START + part * PART
+        lines = memory[start : start + min(used, PART)].splitlines(keepends=True)
+        if turn and lines:
+            before = found if lines[0] == header else []
+            header, found = lines[0], lines if follows else before + lines[1:]
+    return header, found
+
+
+def _goes_on(header: bytes, path: Path) -> bool:
+    """Return whether a header is of what goes on from a recording, and has not all of it."""
+    with suppress(ValueError):
+        resumed = session.parse(header).header
+        return resumed.resumes == path.name and not any(
+            _has_begun(other, header, resumed.begins) for other in path.parent.glob("*.jsonl")
+        )
+    return False
+
+
+def _has_begun(path: Path, header: bytes, begins: int) -> bool:
+    """Return whether a file is the recording of a header, with all that it begins with."""
+    with suppress(OSError), path.open("rb") as file:
+        return file.readline() == header and sum(1 for _ in file) >= begins
+    return False
+
+
+def _after(lines: list[bytes], data: bytes, torn: bytes) -> bytes | None:
+    """Return what follows complete lines of a file; None where that is not known.
+
+    torn: what the file has after them.
+    """
+    last = data[-_SAME * (1 << 12) :].splitlines(keepends=True)[-_SAME:]
+    for place in range(len(lines), 0, -1):
+        if lines[place - 1] != last[-1]:
+            continue
+        before = lines[max(0, place - len(last)) : place]
+        missing = b"".join(lines[place:])
+        if last[len(last) - len(before) :] == before and missing.startswith(torn):
+            return missing
+    return None
+
+
+def _write(path: Path, end: int, missing: bytes) -> None:
+    """Write what is missing at the end of a file, whose time stays that of its engine."""
+    with suppress(OSError):  # a full disk: who goes on from the recording has it anyway
+        times = path.stat()
+        with path.open("r+b", buffering=0) as file:
+            file.seek(end)
+            while missing:
+                missing = missing[file.write(missing) :]
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def _own_folder() -> Path:
+    """Return a folder of this user alone, in memory where the system has one.
+
+    Raises OSError for one that others could write to.
+    """
+    memory = Path("/dev/shm")
+    folder = memory if sys.platform == "linux" and memory.is_dir() else tempfile.gettempdir()
+    user = os.getuid() if hasattr(os, "getuid") else "lines"
+    own = Path(folder, f"robojam-{user}")
+    with suppress(FileExistsError):
+        own.mkdir(0o700)
+    found = own.lstat()
+    is_own = os.name == "nt" or (found.st_uid == user and not found.st_mode & 0o077)
+    if not stat.S_ISDIR(found.st_mode) or not is_own:
+        raise PermissionError(f"{own} is of somebody else")
+    return own
+
+
+def _left(folder: Path) -> Iterator[Path]:
+    """Yield the files of programs that have ended, the newest first."""
+    for path in sorted(folder.glob(f"*{_SUFFIX}"), key=_changed, reverse=True):
+        with suppress(OSError):
+            if os.name == "nt":  # which renames none that a program has open
+                if not path.name.startswith(_LEFT):
+                    path = path.rename(path.with_name(_LEFT + path.name))
+            else:
+                descriptor = os.open(path, os.O_RDWR)
+                try:
+                    _lock(descriptor, wait=False)
+                finally:
+                    os.close(descriptor)
+            yield path
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _remove_oldest(folder: Path) -> None:
+    for path in list(_left(folder))[MAX_LEFT - 1 :]:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _lock(descriptor: int, *, wait: bool) -> None:
+    """Lock a file for as long as it is open. Raises OSError where a program has done so.
+
+    On Windows no other program may remove or rename a file that is open.
+    """
+    if sys.platform != "win32":
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+
+
+def _fill(descriptor: int) -> None:
+    """Have the system set the room aside: else a program would die that writes to none."""
+    left = _SIZE
+    while left:
+        left -= os.write(descriptor, bytes(left))
