@@ -14,7 +14,6 @@ import logging
 import math
 import weakref
 import zlib
-from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Final
@@ -28,10 +27,11 @@ from robojam.model.event import PRESSED, TOUCH, count_knobs
 from robojam.model.features import Array, ArrayModule, Components, Floats, components, normalise
 from robojam.model.file import ModelFile, ModelFileError
 from robojam.player import saved_state
+from robojam.player.call import Call
 from robojam.player.cpu_batch import MAX_BATCH, BatchStepper
 from robojam.player.cpu_single import SingleStepper
 from robojam.player.descriptors import VERSION
-from robojam.player.lookahead import Lookahead, NextTouch, PlayedTouch
+from robojam.player.lookahead import Lookahead, NextTouch
 from robojam.player.motifs import MotifMemory
 from robojam.player.planner import (
     CandidateStates,
@@ -44,7 +44,7 @@ from robojam.player.planner import (
 )
 from robojam.player.random_streams import RandomStreams
 from robojam.player.reference import Network, RandomNumbers, RecurrentState, Sampling
-from robojam.player.saved_state import CALL_TOUCHES, SavedPlayer, Snapshot
+from robojam.player.saved_state import SavedPlayer, Snapshot
 from robojam.player.stepper import Stepper
 from robojam.system.shell import printable
 from robojam.touch import KNOB_RESTS, MAX_DT, MAX_KNOBS, MIN_DT, clip, place_of
@@ -133,7 +133,7 @@ class ModelPlayer:
         columns, factors = len(file.event.columns), len(file.event.factors)
         self._random = RandomStreams(voices, uniform=factors, normal=columns)
         #: What humans have played since the machine's last touch, or before its answer to that.
-        self._call: deque[PlayedTouch] = deque(maxlen=CALL_TOUCHES)
+        self._call = Call()
         self._answered = False
         #: What humans have played in this take.
         self._memory = MotifMemory()
@@ -259,7 +259,7 @@ class ModelPlayer:
 
     def _present_call(self) -> NDArray[np.float64]:
         """Return the end of the present call, as touches (n, 4)."""
-        call = np.array(self._call, np.float64).reshape(-1, len(TOUCH))
+        call = np.array([*self._call], np.float64).reshape(-1, len(TOUCH))
         before_end = call[::-1, 2].cumsum()[::-1] - call[:, 2]
         return call[before_end <= _CALL_SECONDS]
 
@@ -349,7 +349,7 @@ class ModelPlayer:
         state = deepcopy(self._stepper.state)
         counts = tuple(self._counts.tolist())
         memory = self._memory.snapshot()
-        return Snapshot(state, self._seed, counts, tuple(self._call), self._answered, memory)
+        return Snapshot(state, self._seed, counts, self._call.copy(), self._answered, memory)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Return to the state of a snapshot, which can be restored again."""
@@ -357,7 +357,7 @@ class ModelPlayer:
         if snapshot.seed != self._seed:
             self.seed(snapshot.seed)
         self._counts = np.array(snapshot.counts, np.int64)
-        self._call, self._answered = deque(snapshot.call, CALL_TOUCHES), snapshot.answered
+        self._call, self._answered = snapshot.call.copy(), snapshot.answered
         self._memory.restore(snapshot.memory)
         self._clear_lookahead()
 

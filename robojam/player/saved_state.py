@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -20,6 +20,7 @@ from robojam.jam.numbers import Count
 from robojam.jam.protocols import Proposal
 from robojam.jam.saved import Pool, Runs, taken
 from robojam.model.features import Floats
+from robojam.player.call import CALL_TOUCHES, Call
 from robojam.player.lookahead import NextTouch, PlayedTouch, SavedLookahead
 from robojam.player.motifs import (
     INTERVALS,
@@ -34,9 +35,6 @@ from robojam.player.motifs import (
 )
 from robojam.player.reference import RecurrentState
 
-#: Most touches of a present call.
-CALL_TOUCHES: Final = 1024
-
 _Number = Annotated[float, Meta(ge=-1e12, le=1e12)]
 _Stroke = tuple[tuple[_Number, _Number, _Number], ...]
 
@@ -48,7 +46,7 @@ class Snapshot:
     state: RecurrentState
     seed: int
     counts: tuple[int, ...]
-    call: tuple[PlayedTouch, ...] = ()
+    call: Call = field(default_factory=Call)
     answered: bool = False
     memory: MemoryState = NOTHING
 
@@ -212,7 +210,7 @@ def unpack(
             ),
             packed.seed,
             tuple(packed.counts),
-            taken(player.touches, packed.call, CALL_TOUCHES),
+            Call(taken(player.touches, packed.call, CALL_TOUCHES)),
             packed.answered,
             MemoryState(
                 memory.clock, memory.position, shapes, rhythms, tuple(memory.waiting),
