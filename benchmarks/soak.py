@@ -1,18 +1,24 @@
-"""Play ten hours on a simulated clock, and measure drift, memory growth and lost touches.
+"""Play for hours on a simulated clock: drift, growth, lost touches, fingers that stay down.
 
-    python benchmarks/soak.py [--hours 10] [--json FILE]
+    python benchmarks/soak.py [--hours 10] [--players 1] [--json FILE]
 
 Runs the real engine with the default model and the recorder. The clock jumps from deadline to
-deadline, and packets are counted instead of sent. A simulated human plays phrases; the mode
-changes every half an hour. Takes some minutes.
+deadline, and packets are counted instead of sent. Simulated humans play phrases, and forget to
+lift a finger now and then; the mode changes every half an hour. Memory and descriptors are
+compared with those after five minutes. An hour of one player takes two minutes, one of eight
+six.
 """
 
 from __future__ import annotations
 
+import heapq
 import math
+import os
 import random
+import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,11 +34,16 @@ from robojam.jam import jam as live
 from robojam.model.file import find
 from robojam.ports.osc_out import make_outputs
 from robojam.sessions.session import TouchEvent, read
+from robojam.system.memory import keep_heaps_small
 from robojam.touch import is_machine
 from robojam.wire import osc
 
 MODES = ("call-response", "solo", "duet")
 HUMAN = ("127.0.0.1", 4000)
+#: Seconds after which memory is compared: all that is loaded at its first use is there by then.
+SETTLED = 300.0
+#: Share of the strokes whose finger is not lifted by its player; seconds after which it is.
+FORGOTTEN, SILENCE = 0.01, 12.0
 
 
 @dataclass
@@ -81,8 +92,8 @@ class SimulatedJam:
             clock=lambda: self.now,
         )
 
-    def send(self, address: str, tags: str = "", *args: Any) -> None:
-        self.engine.packet(osc.encode(address, tags, *args), HUMAN, self.now)
+    def send(self, address: str, tags: str = "", *args: Any, sender: Any = HUMAN) -> None:
+        self.engine.packet(osc.encode(address, tags, *args), sender, self.now)
 
     def wait(self, seconds: float) -> None:
         """Advance the clock from deadline to deadline for some seconds."""
@@ -93,15 +104,76 @@ class SimulatedJam:
         self.engine.advance()
 
 
-def phrase(jam: SimulatedJam, rng: random.Random) -> None:
-    """Play a stroke of about two seconds."""
-    x, y = rng.random(), rng.random()
-    jam.send("/robojam/down", "iff", 1, x, y)
-    for _ in range(rng.randrange(40, 120)):
-        jam.wait(rng.uniform(0.011, 0.031))
-        x, y = (min(max(at + rng.gauss(0, 0.02), 0), 1) for at in (x, y))
-        jam.send("/robojam/move", "iff", 1, x, y)
-    jam.send("/robojam/up", "i", 1)
+class Player:
+    """Human at a host of its own, who plays strokes of about two seconds."""
+
+    def __init__(self, jam: SimulatedJam, number: int, random: random.Random) -> None:
+        self._jam, self._random = jam, random
+        self._address = (f"127.0.0.{1 + number}", HUMAN[1])
+        self._x = self._y = 0.0
+        self._left = 0  # touches of the stroke
+
+    def play(self) -> float:
+        """Send the next message; return the seconds until the one after it."""
+        rng = self._random
+        if self._left == 0:
+            self._x, self._y, self._left = rng.random(), rng.random(), rng.randrange(40, 120)
+            self._send("/robojam/down", "iff", 1, self._x, self._y)
+        elif self._left == 1:
+            self._left = 0
+            if rng.random() >= FORGOTTEN:
+                self._send("/robojam/up", "i", 1)
+            return 8.0
+        else:
+            self._left -= 1
+            self._x, self._y = (
+                min(max(at + rng.gauss(0, 0.02), 0), 1) for at in (self._x, self._y)
+            )
+            self._send("/robojam/move", "iff", 1, self._x, self._y)
+        return rng.uniform(0.011, 0.031)
+
+    def _send(self, address: str, tags: str, *args: float) -> None:
+        self._jam.send(address, tags, *args, sender=self._address)
+
+
+def play(jam: SimulatedJam, seconds: float, players: int) -> dict[str, Any]:
+    """Play for some seconds; return what has grown since all was loaded."""
+    rng = random.Random(1)
+    humans = [Player(jam, number, rng) for number in range(players)]
+    due = [(rng.random() * players, number) for number in range(players)]
+    heapq.heapify(due)
+    settled = min(SETTLED, seconds / 2)
+    memory: list[float] = []
+    descriptors: list[int] = []
+    look_at, change_at = settled, 0.0
+    while jam.now < seconds:
+        if jam.now >= change_at:
+            change_at += 1800.0
+            mode = MODES[int(jam.now / 1800) % len(MODES)]
+            jam.send("/robojam/mode", "s", mode)
+        if jam.now >= look_at:
+            look_at += 3600.0
+            memory.append(resident())
+            descriptors.append(count_descriptors())
+            print(f"{jam.now:.0f} s: {memory[-1]:.2f} MB", file=sys.stderr, flush=True)
+        at, number = heapq.heappop(due)
+        jam.wait(max(0.0, at - jam.now))
+        heapq.heappush(due, (at + humans[number].play(), number))
+    jam.wait(SILENCE)
+    return {
+        f"memory after {settled:.0f} s, MB": round(memory[0], 2),
+        "memory each hour, MB": [round(each, 2) for each in memory[1:]],
+        "growth of memory, MB": round(resident() - memory[0], 2),
+        "descriptors, before and after": [descriptors[0], count_descriptors()],
+    }
+
+
+def count_descriptors() -> int:
+    """Return the number of descriptors that are open; 0 where the system does not say."""
+    try:
+        return len(os.listdir("/proc/self/fd"))
+    except OSError:
+        return 0
 
 
 def resident() -> float:
@@ -118,19 +190,15 @@ def resident() -> float:
 def main() -> None:
     parser = argument_parser(__doc__)
     parser.add_argument("--hours", type=float, default=10.0)
+    parser.add_argument("--players", type=int, default=1)
     args = parser.parse_args()
     one_thread()
-    rng, began = random.Random(1), time.perf_counter()
+    keep_heaps_small()
+    began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        jam, first = SimulatedJam(folder), math.nan
-        while jam.now < args.hours * 3600:
-            mode = MODES[int(jam.now / 1800) % len(MODES)]
-            jam.send("/robojam/mode", "s", mode)
-            phrase(jam, rng)
-            jam.wait(8.0)
-            if math.isnan(first) and jam.now > args.hours * 360:
-                first = resident()
-        last = resident()
+        jam = SimulatedJam(folder)
+        grown = play(jam, args.hours * 3600, args.players)
+        left = len(jam.engine.live.jam.places())
         jam.engine.finish("the end")
         (path,) = Path(folder).glob("*.jsonl")
         session = read(path)
@@ -138,15 +206,26 @@ def main() -> None:
     machine = [e for e in touches if is_machine(e.touch.who) and e.touch.phase != "up"]
     figures = {
         "hours": jam.now / 3600,
+        "players": args.players,
+        "touches": len(touches),
         "touches played": len(machine),
         "sent": jam.endpoint.touches,
         "lost": jam.endpoint.touches - len(machine),
         "greatest error from touch to touch, s": drift(session.events),
-        "memory after a tenth, MB": first,
-        "memory at the end, MB": last,
+        **grown,
+        "fingers down after a silence, and at the end": [left, len(fingers_down(touches))],
         "run time, s": time.perf_counter() - began,
     }
     print_and_save(figures, args.json)
+
+
+def fingers_down(touches: Iterable[TouchEvent]) -> set[tuple[str, int]]:
+    """Return the fingers that are down after some touches."""
+    down: set[tuple[str, int]] = set()
+    for event in touches:
+        finger = event.touch.who, event.touch.id
+        (down.discard if event.touch.phase == "up" else down.add)(finger)
+    return down
 
 
 def drift(events: list[Any]) -> float:
