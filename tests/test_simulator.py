@@ -19,6 +19,12 @@ SEEDS = {
     5_047: "a lift of a finger that was silent was recorded and told with the next event only",
     1_000_019: "one that a control lifted while the recording was run again was not, either",
 }
+#: Seeds that have failed with all that there is, and why.
+SEEDS_OF_ALL = {
+    68: "what an engine had heard while the disk was stuck was lost when it was killed",
+    2_000_011: "a recording that had its end got another one",
+    2_000_308: "a short recording was not completed with what an engine had heard after it",
+}
 #: First seed of those that are tried for a time, and the least number of them.
 _FIRST, _LEAST = 1000, 6
 _SECONDS = float(os.environ.get("ROBOJAM_SIMULATOR_SECONDS", "20"))
@@ -27,6 +33,11 @@ _SECONDS = float(os.environ.get("ROBOJAM_SIMULATOR_SECONDS", "20"))
 @pytest.mark.parametrize("seed", SEEDS)
 def test_seed_that_has_failed_keeps_all_promises(seed, tmp_path):
     play(seed, tmp_path, osc_alone=True)
+
+
+@pytest.mark.parametrize("seed", SEEDS_OF_ALL)
+def test_seed_that_has_failed_with_all_keeps_all_promises(seed, tmp_path):
+    play(seed, tmp_path)
 
 
 def test_runs_of_other_seeds_keep_all_promises(tmp_path):

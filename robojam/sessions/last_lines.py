@@ -121,6 +121,7 @@ def complete(path: Path, data: bytes, folder: Path | None = None) -> bytes:
             header, lines = _read(each)
             if not lines or not (header == first or _goes_on(header, path)):
                 continue
+            lines = [first if line == header else line for line in lines]
             if (missing := _after(lines, data[:end], data[end:])) is not None:
                 _write(path, end, missing)
                 with suppress(OSError):

@@ -175,6 +175,14 @@ def test_what_went_on_from_a_recording_is_added_to_it_where_its_own_has_not_begu
     assert completed(path, memory, data) == file_of(LINES)
 
 
+def test_short_recording_is_completed_with_what_went_on_from_it(
+    path: Path, memory: Path
+) -> None:
+    resuming = msgspec.structs.replace(HEADER, resumes=path.name, begins=2)
+    left(memory, LINES[:4], session.encode_header(resuming))
+    assert completed(path, memory, file_of(LINES[:2])) == file_of(LINES[:4])
+
+
 def test_time_of_the_file_stays_and_a_disk_that_takes_nothing_does_not_matter(
     path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
