@@ -21,6 +21,9 @@ SEEDS = {
 }
 #: Seeds that have failed with all that there is, and why.
 SEEDS_OF_ALL = {
+    0: "a gateway that said its secret again ended the reading of what pages had played",
+    2: "what pages played was lost until the gateway knew that another engine listened",
+    36: "fingers of pages stayed down when the gateway had died and was there again at once",
     68: "what an engine had heard while the disk was stuck was lost when it was killed",
     2_000_011: "a recording that had its end got another one",
     2_000_308: "a short recording was not completed with what an engine had heard after it",

@@ -15,6 +15,7 @@ import secrets
 import socket
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
@@ -51,7 +52,8 @@ GATEWAY: Final = "ROBOJAM_GATEWAY"
 #: its next start, and that it has to end.
 _START, _SILENCE, _RESTART_DELAY, _PATIENCE = 20.0, 5.0, 1.0, 2.0
 _PROGRAM: Final = "robojam.web.program"
-#: Datagrams that one call reads at most, events in one that is sent, and events that wait.
+#: Datagrams that one call reads, and that wait for their sender's secret, at most; events in
+#: one that is sent, and events that wait.
 _BURST, _EVENTS, _MAX_WAITING = 64, 100, 2048
 #: Drops of one kind in a report that are counted one by one.
 _MAX_DROPS: Final = 256
@@ -141,6 +143,7 @@ class WebPort:
         patient: bool = False,
         gateway: tuple[Address, str] | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        make_endpoint: Callable[[str, int], Endpoint] = Endpoint,
     ) -> None:
         """Serve pads at an address, whose host may be "": all. Raises WebError and PortError.
 
@@ -152,6 +155,7 @@ class WebPort:
         one of the folders `models`. on_up is called with a line for the terminal when the pad
         can be opened. patient: a port in use is tried again and again. gateway is the address
         of this machine at which one comes, and its secret: then nothing else is served.
+        make_endpoint makes the socket for the program that serves.
         """
         self._wanted, self._control, self._osc = address, control, osc
         self._announce = announce
@@ -168,9 +172,10 @@ class WebPort:
             self._certificate = _load(certificate)
         self._token = os.environ.get(TOKEN) or secrets.token_urlsafe(12)
         self._secret = ""
-        self._endpoint = Endpoint(*(("127.0.0.1", 0) if gateway is None else gateway[0]))
+        self._endpoint = make_endpoint(*(("127.0.0.1", 0) if gateway is None else gateway[0]))
         self._decode = msgspec.msgpack.Decoder().decode
         self._encode = msgspec.msgpack.Encoder().encode
+        self._strangers: deque[tuple[Address, bytes]] = deque(maxlen=_BURST)
         self._down: dict[str, set[int]] = {}  # by source
         self._names: dict[str, str] = {}  # as the process knows them
         self._out: list[Any] = []
@@ -290,15 +295,23 @@ class WebPort:
             if (waiting := self._endpoint.receive()) is None:
                 break
             datagram, sender = waiting
-            if sender == self._process_address:
-                self._silent_at = self._clock() + _SILENCE
-                for item in self._decode(datagram):
-                    self._read(item, received)
-            elif datagram == self._secret.encode():
-                self._process_address = sender
-                self._silent_at = self._clock() + _SILENCE
-                self._state_at = 0.0
+            said = [datagram]
+            if datagram == self._secret.encode():  # again, where it has not heard of us
+                said = [data for stranger, data in self._strangers if stranger == sender]
+                self._strangers.clear()
+                if sender != self._process_address:  # who was at another one is there no more
+                    received += self.lift_all()
+                self._process_address, self._state_at = sender, 0.0
                 self._names.clear()
+            elif sender != self._process_address:
+                if sender != self._endpoint.address:  # it speaks to an engine before this one
+                    self._strangers.append((sender, datagram))
+                    self._endpoint.send(self._encode(["secret"]), sender)
+                continue
+            self._silent_at = self._clock() + _SILENCE
+            for data in said:
+                for item in self._decode(data):
+                    self._read(item, received)
         return received
 
     def _read(self, item: list[Any], received: list[tuple[str, Input]]) -> None:

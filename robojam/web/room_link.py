@@ -146,11 +146,16 @@ class EngineLink:
                 made.close()
 
     def _receive(self, data: bytes) -> None:
+        message = msgspec.msgpack.decode(data)
+        if message == ["secret"]:  # an engine that has taken another's place has not heard it
+            if self._transport is not None:
+                self._transport.sendto(self._secret)
+            return
         was_up = self.is_up
         self._heard_at = asyncio.get_running_loop().time()
         if not was_up:
             self.on_up()
-        self.on_message(msgspec.msgpack.decode(data))
+        self.on_message(message)
 
     def _fail(self) -> None:
         self._heard_at = -math.inf

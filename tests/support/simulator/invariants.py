@@ -27,10 +27,12 @@ from robojam.sessions.session import (
     read,
 )
 from robojam.touch import Phase, is_machine
+from robojam.web.protocol import LETTERS
 from robojam.wire import native, osc
 from support.fuzz.engine import LARGEST, largest_container
 from support.simulator.disk import Disk, Take, fingers_down
 from support.simulator.musicians import NEAR, Serial
+from support.simulator.pads import SECRET
 from support.simulator.process import Process, Published
 
 #: Seconds by which a touch may be late: the system wakes the loop late, other things that are
@@ -157,6 +159,9 @@ def check_humans(process: Process) -> None:
                 b - a >= 0.98 * DOUBLED or process.world.stalled_between(a, b + 1e-4) > 0.0
                 for a, b in pairwise(read_at)
             )
+    for number in _from_pages(process):
+        received[number] += 1
+        times[number] += 1
     for number, owed, count in _tracked(process):
         received[number] += owed
         times[number] += count
@@ -199,6 +204,30 @@ def check_keyboard(process: Process) -> None:
     assert keys - landed <= dropped + waiting, (
         f"{keys - landed} of {keys} keys have neither landed, nor were they counted as dropped"
     )
+
+
+def check_pads(process: Process, heard: Sequence[tuple[Any, ...]]) -> None:
+    """What pages are shown was played, in this order, and none of it twice."""
+    played = iter(process.tape.touches())
+    for who, letter, finger, x, y, dt in heard:
+        shown = who, letter, finger, x, y, dt
+        assert any(
+            (e.touch.who, LETTERS[e.touch.phase], e.touch.id, e.touch.x, e.touch.y, e.dt)
+            == shown
+            for e in played
+        ), f"pages are shown what was not played, or twice: {shown}"
+
+
+def _from_pages(process: Process) -> Iterator[int]:
+    """Yield the numbers of the touches that came from pages."""
+    if process.pad_socket is None:
+        return
+    for packet in process.pad_socket.socket.received:
+        if packet[:1] in (b"", SECRET[:1].encode()):
+            continue
+        for kind, *item in msgspec.msgpack.decode(packet):
+            if kind == "t":
+                yield from (Serial.of(place[0]) for _, _, *place in item[1] if place)
 
 
 def _tracked(process: Process) -> Iterator[tuple[int, int, int]]:

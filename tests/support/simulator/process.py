@@ -20,9 +20,11 @@ from robojam.ports.midi import MidiPorts
 from robojam.ports.osc_out import make_outputs
 from robojam.ports.tuio_in import TuioInput
 from robojam.touch import Phase, is_machine
+from robojam.web.port import WebPort
 from support.simulator.disk import Disk, SteppedRecorder, events_before, fingers_down
 from support.simulator.midi import Keyboard, SimulatedMidiClient, Synthesiser
 from support.simulator.network import SimulatedEndpoint
+from support.simulator.pads import ENGINE, SECRET, PadServer, PadSocket
 from support.simulator.world import KilledError, World
 
 if TYPE_CHECKING:
@@ -121,6 +123,7 @@ class Process:
         resumed: Resumed | None,
         keyboard: Keyboard | None,
         synthesiser: Synthesiser | None,
+        pads: PadServer | None,
         again: bool,
         load: Callable[..., None],
         register: Callable[[Process], None],
@@ -161,6 +164,11 @@ class Process:
                     make_client=make_client,  # type: ignore[arg-type]
                 )
             )  # fmt: skip
+        self.pad_socket: PadSocket | None = None
+        web = []
+        if pads is not None:
+            self.pad_socket = pads.socket = PadSocket(world, pads)
+            web.append(self._web_port(self.pad_socket))
         self.engine = Engine(
             options,
             loaded.info,
@@ -168,8 +176,8 @@ class Process:
             endpoint=endpoint,  # type: ignore[arg-type]
             settings=settings,
             load=load,
-            outputs=[self.tape, *make_outputs(options, endpoint, reader), *midi],  # type: ignore[arg-type, list-item]
-            inputs=[TuioInput(endpoint.tuio, reader.tuio_reader), *midi],  # type: ignore[arg-type]
+            outputs=[self.tape, *make_outputs(options, endpoint, reader), *midi, *web],  # type: ignore[arg-type, list-item]
+            inputs=[TuioInput(endpoint.tuio, reader.tuio_reader), *midi, *web],  # type: ignore[arg-type]
             reader=reader,
             setup=Setup(options, {}),
             resumed=resumed,
@@ -183,6 +191,20 @@ class Process:
         self.tape.is_opening, self.tape.opened = False, len(self.tape.published)
 
         self.engine._counts.error = self.errors.append  # type: ignore[method-assign, assignment]
+
+    def _web_port(self, socket: PadSocket) -> WebPort:
+        """Return the real port for pads, with a socket."""
+        return WebPort(
+            ENGINE, control=False, certificate=None, osc=self.endpoint.address, announce=False,
+            player_of=lambda source: self.engine.player_of(source),
+            role_of=lambda source: self.engine.role_of(source),
+            state=lambda: (
+                self.engine.jam.turn, self.engine.controls(), self.engine.options.voices
+            ),
+            model=lambda: self.engine.live.info.model.file, models=(),
+            gateway=(ENGINE, SECRET), clock=self.world.clock,
+            make_endpoint=lambda *_: socket,  # type: ignore[arg-type, return-value]
+        )  # fmt: skip
 
     def run(self) -> bool:
         """Run until the engine ends, or is killed; return whether it has ended."""

@@ -30,10 +30,11 @@ from robojam.wire import osc
 from support.models import TOUCHES, described, small
 from support.players import PlanningPlayer, RandomPlayer
 from support.simulator.disk import Disk
-from support.simulator.invariants import check_goes_on, check_process
+from support.simulator.invariants import check_goes_on, check_pads, check_process
 from support.simulator.midi import Keyboard, Synthesiser
 from support.simulator.musicians import Host, Musician, Serial, Tracker
 from support.simulator.network import LOOPBACK, OUTPUT, Address, Link, Network
+from support.simulator.pads import PadServer
 from support.simulator.process import Process
 from support.simulator.supervisor import SimulatedSupervisor
 from support.simulator.world import BrokenError, World
@@ -140,6 +141,10 @@ class Run:
         if not osc_alone and chance.random() < 0.4:
             self.options = msgspec.structs.replace(self.options, midi_in=(Keyboard.OPTION,))
             self.keyboard = Keyboard(self.world, chance)
+        chance = Random(f"robojam pads {seed}")
+        self.pads = None
+        if not osc_alone and chance.random() < 0.4:
+            self.pads = PadServer(self.world, chance)
         chance = Random(f"robojam supervisor {seed}")
         self.supervisor = (
             SimulatedSupervisor(self.world, self.network, self.options, random=chance)
@@ -264,11 +269,14 @@ class Run:
             process = Process(
                 self.world, self.disk, self.network.listen(), options, settings,
                 loaded if resumed is None else resumed.loaded, resumed, self.keyboard,
-                self.synthesiser, bool(self.finished), self._load_again, self._register,
+                self.synthesiser, self.pads, bool(self.finished), self._load_again,
+                self._register,
             )  # fmt: skip
             self._check_goes_on(process)
             has_ended = process.run()
             self.network.endpoint = None
+            if self.pads is not None:
+                self.pads.socket = None
             self._check(process)
             if has_ended or (left := self._left()) is None:
                 break
@@ -294,6 +302,8 @@ class Run:
 
     def _check(self, process: Process) -> None:
         check_process(process, self.disk, lambda *_: self._load_player().player)
+        if self.pads is not None and process.pad_socket is not None:
+            check_pads(process, self.pads.heard_from(process.pad_socket))
 
     def _load_again(self, _name: str, _voices: int, on_loaded: Callable[[Any], None]) -> None:
         on_loaded(self._load_player())
@@ -340,6 +350,8 @@ class Run:
             musician.stop()
         if self.keyboard is not None:
             self.keyboard.stop()
+        if self.pads is not None:
+            self.pads.stop()
         self.host.stop()
         self.world.kill_at(float("inf"))
         self.disk.torn = 0
