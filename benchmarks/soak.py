@@ -34,7 +34,7 @@ from robojam.jam import jam as live
 from robojam.model.file import find
 from robojam.ports.osc_out import make_outputs
 from robojam.sessions.session import TouchEvent, read
-from robojam.system.memory import keep_heaps_small
+from robojam.system.memory import fill_array_cache, keep_heaps_small
 from robojam.touch import is_machine
 from robojam.wire import osc
 
@@ -194,6 +194,7 @@ def main() -> None:
     args = parser.parse_args()
     one_thread()
     keep_heaps_small()
+    fill_array_cache()
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         jam = SimulatedJam(folder)

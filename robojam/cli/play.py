@@ -19,7 +19,7 @@ from robojam.config.options import Options
 from robojam.sessions.library import newest
 from robojam.system.child_process import on_stdin_end, termination_signals
 from robojam.system.log_queue import print_line
-from robojam.system.memory import keep_heaps_small
+from robojam.system.memory import fill_array_cache, keep_heaps_small
 from robojam.system.priority import raise_priority
 from robojam.window import Look
 
@@ -111,6 +111,7 @@ def serve(
         _check_show(options, window=False)
     else:
         options = msgspec.json.decode(encoded, type=Options)
+    fill_array_cache()
     if twin_of is not None:
         if resume is not None:
             fail("--twin-of and --resume do not go together: a twin begins with what is played")

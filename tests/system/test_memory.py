@@ -73,6 +73,34 @@ def test_large_blocks_are_no_part_of_a_heap_though_some_were_freed():
     assert run(MAPPED, "small") - run(MAPPED) == 2
 
 
+#: Makes and frees small arrays of all sizes; prints by how many bytes the heaps are more in use.
+GROWN = """
+import ctypes, sys
+import numpy as np
+from robojam.system.memory import fill_array_cache
+
+class Info(ctypes.Structure):
+    names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
+    _fields_ = [(name, ctypes.c_size_t) for name in names.split()]
+
+if "full" in sys.argv:
+    fill_array_cache()
+mallinfo = ctypes.CDLL(None).mallinfo2
+mallinfo.restype = Info
+before = mallinfo().uordblks
+for size in range(1, 2000):
+    arrays = [np.ones(size, bool) for _ in range(10)]
+del arrays
+print(mallinfo().uordblks - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_what_numpy_keeps_of_freed_arrays_is_taken_at_once():
+    assert run(GROWN) > 3_000_000
+    assert run(GROWN, "full") < 100_000
+
+
 def test_elsewhere_nothing_is_shared(monkeypatch):
     monkeypatch.setattr(sys, "platform", "darwin")
     assert not keep_heaps_small()
