@@ -1,5 +1,7 @@
 """Heaps of a program with threads."""
 
+import ctypes
+import os
 import platform
 import subprocess
 import sys
@@ -73,7 +75,7 @@ def test_large_blocks_are_no_part_of_a_heap_though_some_were_freed():
     assert run(MAPPED, "small") - run(MAPPED) == 2
 
 
-#: Makes and frees small arrays of all sizes; prints by how many bytes the heaps are more in use.
+#: Makes and frees small arrays of all sizes; prints the bytes that the heaps have more in use.
 GROWN = """
 import ctypes, sys
 import numpy as np
@@ -95,10 +97,13 @@ print(mallinfo().uordblks - before)
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "mallinfo2") if os.name != "nt" else True,
+    reason="the C library does not say what its heaps have in use (glibc 2.33 does)",
+)
 def test_what_numpy_keeps_of_freed_arrays_is_taken_at_once():
     assert run(GROWN) > 3_000_000
-    assert run(GROWN, "full") < 100_000
+    assert run(GROWN, "full") < 1_000_000
 
 
 def test_elsewhere_nothing_is_shared(monkeypatch):
