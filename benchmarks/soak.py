@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,7 @@ def play(jam: SimulatedJam, seconds: float, players: int) -> dict[str, Any]:
     """Play for some seconds; return what has grown since all was loaded."""
     rng = random.Random(1)
     humans = [Player(jam, number, rng) for number in range(players)]
+    modes = cycle(MODES)
     due = [(rng.random() * players, number) for number in range(players)]
     heapq.heapify(due)
     settled = min(SETTLED, seconds / 2)
@@ -147,10 +149,9 @@ def play(jam: SimulatedJam, seconds: float, players: int) -> dict[str, Any]:
     descriptors: list[int] = []
     look_at, change_at = settled, 0.0
     while jam.now < seconds:
-        if jam.now >= change_at:
-            change_at += 1800.0
-            mode = MODES[int(jam.now / 1800) % len(MODES)]
-            jam.send("/robojam/mode", "s", mode)
+        if jam.now >= change_at:  # at first soon, so that each has been played
+            change_at += 1800.0 if jam.now >= settled else settled / len(MODES)
+            jam.send("/robojam/mode", "s", next(modes))
         if jam.now >= look_at:
             look_at += 3600.0
             memory.append(resident())

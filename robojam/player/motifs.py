@@ -412,7 +412,9 @@ def _rhythm_distances(phrases: Sequence[Phrase], rhythms: tuple[Remembered, ...]
         if len(times) <= INTERVALS:
             continue
         intervals = np.log(np.maximum(np.diff(times), 0.01))
-        windows = np.lib.stride_tricks.sliding_window_view(intervals, INTERVALS)
+        # Not sliding_window_view: it adds and removes names of the interpreter, whose table grows.
+        starts = np.arange(len(intervals) - INTERVALS + 1)
+        windows = intervals[starts[:, None] + np.arange(INTERVALS)]
         difference = windows[:, None] - vectors
         np.minimum(squares[i], np.square(difference).mean(2).min(0), out=squares[i])
     return squares

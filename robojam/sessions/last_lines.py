@@ -3,7 +3,8 @@
 A disk may keep the recorder waiting for a tenth of a second, in which an engine may be killed.
 So each line is put here first, by the engine's thread, which waits for nothing: into a file in
 memory that is shared with whoever reads the recording next. `complete` adds to the recording
-what its engine had not written yet. After a power cut this memory is gone, too.
+what its engine had not written yet, and `write_unbegun` writes one that it had not begun. After
+a power cut this memory is gone, too.
 """
 
 from __future__ import annotations
@@ -15,20 +16,23 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
 
 from robojam.sessions import session
+from robojam.sessions.recording_file import candidates
 
 #: Bytes of each of the two parts, which are filled in turn: what is held is one at least.
 PART: Final = 256 << 10
 #: Files of programs that were killed that are kept, the newest: those of jams that nobody went
 #: on with.
 MAX_LEFT: Final = 32
-#: Bytes for the numbers of each part before the parts: its turn (0: none), its size, and
-#: whether its second line follows the first, the header, in the recording.
+#: Numbers of each part, before the parts: its turn (0: none), its size, and whether its second
+#: line follows the first, the header, in the recording.
 _NUMBERS: Final = 3
-_START: Final = 64
+#: Where the path of the recordings' folder is, which ends with a zero, and where the parts are.
+_FOLDER, _START = 64, 8192
 _SIZE: Final = _START + 2 * PART
 #: Lines before the last one of a file that must be the same here.
 _SAME: Final = 16
@@ -40,8 +44,11 @@ _LEFT: Final = "left-"
 class LastLines:
     """Last lines of one recording after another. It is used by one thread."""
 
-    def __init__(self, folder: Path | None = None) -> None:
-        """Take the memory, in a folder, or in that of this user. Raises OSError."""
+    def __init__(self, recordings: Path, folder: Path | None = None) -> None:
+        """Take the memory, in a folder, or in that of this user. Raises OSError.
+
+        recordings is the folder of these.
+        """
         folder = _own_folder() if folder is None else folder
         _remove_oldest(folder)
         descriptor, name = tempfile.mkstemp(suffix=_SUFFIX, dir=folder)
@@ -50,7 +57,9 @@ class LastLines:
             _lock(descriptor, wait=True)
             _fill(descriptor)
             self._memory = mmap.mmap(descriptor, _SIZE)
-            self._memory[_START:] = bytes(_SIZE - _START)  # the system gives what is written to
+            start = _name_of(recordings).ljust(_START - _FOLDER, b"\0")
+            # The system gives what is written to.
+            self._memory[_FOLDER:] = start + bytes(_SIZE - _FOLDER - len(start))
         except BaseException:
             os.close(descriptor)
             with suppress(OSError):
@@ -130,12 +139,60 @@ def complete(path: Path, data: bytes, folder: Path | None = None) -> bytes:
     return data
 
 
-def _read(path: Path) -> tuple[bytes, list[bytes]]:
-    """Return a header, and lines of its recording in their order; none where there are none."""
+def write_unbegun(recordings: Path, folder: Path | None = None) -> None:
+    """Write the recordings of a folder that their killed engines had not begun.
+
+    Those that have a touch. folder is that of LastLines.
+    """
+    with suppress(OSError):
+        for each in _left(_own_folder() if folder is None else folder):
+            header, lines = _read(each, recordings)
+            if lines and lines[0] == header:
+                with suppress(OSError, ValueError):
+                    _write_unbegun(recordings, lines)
+
+
+def _write_unbegun(recordings: Path, lines: list[bytes]) -> None:
+    """Write a recording that has all lines, where its file is not begun. Raises OSError."""
+    whole = session.parse(b"".join(lines))
+    if whole.header.resumes is not None or not any(whole.touches()):
+        return
+    started = datetime.fromisoformat(whole.header.started)
+    for path in candidates(recordings, started):
+        if path.exists():
+            with path.open("rb") as file:
+                first = file.readline()
+            if first == lines[0]:
+                return
+            if not lines[0].startswith(first):  # another's, of the same second
+                continue
+        recordings.mkdir(parents=True, exist_ok=True)
+        # That of the take before may have been closed later: this one is the newest.
+        written = max(map(_changed, recordings.glob("*.jsonl")), default=0.0)
+        at = max(started.timestamp() + whole.duration, written + 1e-3)
+        path.write_bytes(b"".join(lines))
+        os.utime(path, (at, at))
+        return
+
+
+def _name_of(recordings: Path) -> bytes:
+    """Return the name of a folder as it stands in the memory; b"" for one that is too long."""
+    name = os.fsencode(recordings.absolute())
+    return name if len(name) < _START - _FOLDER else b""
+
+
+def _read(path: Path, recordings: Path | None = None) -> tuple[bytes, list[bytes]]:
+    """Return a header, and lines of its recording in their order; none where there are none.
+
+    None, too, of recordings in another folder, if one is given.
+    """
     memory = b""
     with suppress(OSError):
         memory = path.read_bytes()
     if len(memory) != _SIZE:
+        return b"", []
+    name = memory[_FOLDER:_START].rstrip(b"\0")
+    if recordings is not None and (not name or name != _name_of(recordings)):
         return b"", []
     numbers = memoryview(memory)[: 16 * _NUMBERS].cast("Q")
     header, found = b"", list[bytes]()

@@ -18,6 +18,7 @@ from pathlib import Path
 import msgspec
 
 from robojam import __version__
+from robojam.sessions.last_lines import write_unbegun
 from robojam.sessions.recording_file import NAME_FORMAT
 from robojam.sessions.session import MAX_LINE, SessionError, Summary, summarise
 from robojam.system.atomic_file import atomic_write
@@ -31,11 +32,13 @@ CACHE = ".seen.json"
 _STEM = re.compile(r"(.{19})(-[0-9]+)?")
 
 
-def newest(folder: Path, since: float) -> Path | None:
+def newest(folder: Path, since: float, *, memory: Path | None = None) -> Path | None:
     """Return the recording that was written last, if that was after since (s, of the clock).
 
-    One of which the first line is torn, as its program was killed just then, says nothing.
+    One that its killed engine had not begun is written first; memory is what `write_unbegun`
+    takes as its folder. Another of which the first line is torn says nothing.
     """
+    write_unbegun(folder, memory)
     with suppress(OSError):
         files = [path for path in folder.glob("*.jsonl") if path.is_file()]  # no pipes
         found = [(path.stat().st_mtime, path) for path in files]

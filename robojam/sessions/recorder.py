@@ -120,7 +120,7 @@ class Recorder:
         self._clock, self._open_new, self._threaded = clock, open_new, threaded
         self._last: LastLines | None = None
         with suppress(OSError):  # no memory to share: the file alone is left, then
-            self._last = LastLines(memory)
+            self._last = LastLines(directory, memory)
         self._directory = directory
         self._on_trouble = on_trouble
         self._limit = limit

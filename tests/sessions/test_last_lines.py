@@ -43,7 +43,7 @@ def path(tmp_path: Path) -> Path:
 
 def left(memory: Path, lines: list[bytes], header: bytes = FIRST, last: bytes = b"") -> None:
     """Leave lines as a killed program does."""
-    lines_left = LastLines(memory)
+    lines_left = LastLines(memory.parent, memory)
     lines_left.begin(header, last)
     for each in lines:
         lines_left.put(each)
@@ -114,7 +114,7 @@ def test_same_line_twice_is_found_by_those_before_it(path: Path, memory: Path) -
 
 
 def test_recording_of_a_program_that_runs_is_left_alone(path: Path, memory: Path) -> None:
-    with LastLines(memory) as lines:
+    with LastLines(memory.parent, memory) as lines:
         lines.begin(FIRST)
         lines.put(LINES[0])
         assert completed(path, memory, FIRST) == FIRST
@@ -124,7 +124,7 @@ def test_recording_of_a_program_that_runs_is_left_alone(path: Path, memory: Path
 
 def test_next_recording_has_lines_of_its_own(path: Path, memory: Path) -> None:
     second = session.encode_header(msgspec.structs.replace(HEADER, seed=2))
-    lines = LastLines(memory)
+    lines = LastLines(memory.parent, memory)
     for header in (FIRST, second):
         lines.begin(header)
         for each in LINES:
@@ -141,7 +141,7 @@ def test_line_or_header_beyond_all_room_ends_it_until_the_next_recording(
         left(memory, [*LINES, *lines, line(99.0)], header)
         data = file_of(LINES[:3], header)
         assert completed(path, memory, data) == data
-    lines_left = LastLines(memory)
+    lines_left = LastLines(memory.parent, memory)
     lines_left.begin(FIRST)
     for each in (long, LINES[0]):
         lines_left.put(each)
@@ -200,7 +200,7 @@ def test_time_of_the_file_stays_and_a_disk_that_takes_nothing_does_not_matter(
 def test_memory_that_programs_leave_is_bounded(path: Path, memory: Path) -> None:
     for _ in range(MAX_LEFT + 5):
         left(memory, LINES)
-    with LastLines(memory):
+    with LastLines(memory.parent, memory):
         assert len(list(memory.iterdir())) <= MAX_LEFT + 1
     assert completed(path, memory, FIRST) == file_of(LINES)
 
@@ -264,7 +264,7 @@ def test_folder_that_others_can_write_to_is_not_used(
     folder.rmdir()
     folder.symlink_to(tmp_path)
     with pytest.raises(PermissionError):
-        LastLines()
+        LastLines(tmp_path)
 
 
 STUCK = """

@@ -15,7 +15,7 @@ from robojam.engine.monitors import MONITOR_LIFE
 from robojam.engine.senders import DOUBLED
 from robojam.jam.events import ControlChanged, TouchPlayed
 from robojam.jam.protocols import Player
-from robojam.sessions.last_lines import complete
+from robojam.sessions.last_lines import complete, write_unbegun
 from robojam.sessions.regenerate import first_difference, regenerate
 from robojam.sessions.session import (
     EndEvent,
@@ -40,7 +40,7 @@ from support.simulator.process import Process, Published
 MOST_LATE: Final = 0.005
 #: Seconds before a kill from which on what was heard may be lost.
 MOST_LOST: Final = 0.0001
-#: The same where nothing was written yet: the recording is made within this time.
+#: The same of a recording that goes on from another one, which is completed in its place.
 MOST_LOST_AT_FIRST: Final = 0.010
 #: Packets that are read in one turn of the loop, and not handled yet where that is the last.
 _BURST: Final = 128
@@ -272,12 +272,14 @@ def _check_recording(
     path = next(reversed(take.paths), None)
     if path is not None and process.killed_at is not None:
         complete(path, path.read_bytes(), disk.memory)
+    elif process.killed_at is not None:
+        path = _unbegun(process, disk)
     session = None if path is None else _read(path, is_cut=process.killed_at is not None)
     was_well = not disk.troubles
     if session is None:
-        if was_well:  # it is made with the first touch
-            heard = dropwhile(lambda each: not isinstance(each.event, TouchPlayed), published)
-            _check_lost(process, list(heard), MOST_LOST_AT_FIRST)
+        if was_well or not take.before:
+            most = MOST_LOST_AT_FIRST if take.before else MOST_LOST
+            _check_lost(process, _from_first_touch(published), most)
         return
     if session.header.continues is not None:  # the disk has lost the beginning, and it is told
         return
@@ -302,16 +304,17 @@ def _check_recording(
 def check_goes_on(old: Process, events: Sequence[SessionEvent]) -> None:
     """Check that the events that an engine goes on with are all of one that was killed.
 
-    Of a take that has no recording yet, and no other that it goes on from, nothing is left. One
-    that the disk has cut in two files goes on from the second.
+    A take without a touch has no recording. One that the disk has cut in two files goes on from
+    the second.
     """
     assert old.recorder is not None
     if not old.recorder.takes:
         return
     take = old.recorder.takes[-1]
-    if take.end is not None or len(take.paths) > 1 or not (take.before or take.paths):
-        return
     published = old.tape.published[take.begin :]
+    heard = take.before or _from_first_touch(published)
+    if take.end is not None or len(take.paths) > 1 or not heard:
+        return
     expected = [*take.before, *(_recorded(each) for each in published)]
     expected = _without_idle_panics(expected, list(events))
     for index, (got, wanted) in enumerate(zip(events, expected, strict=False)):
@@ -319,6 +322,19 @@ def check_goes_on(old: Process, events: Sequence[SessionEvent]) -> None:
     missing = len(expected) - len(events)
     assert missing <= len(published), f"it goes on without {missing} of {len(expected)} events"
     _check_lost(old, published[len(published) - max(0, missing) :], MOST_LOST)
+
+
+def _unbegun(process: Process, disk: Disk) -> Path | None:
+    """Return the recording that a killed engine had not begun, if something is left of it."""
+    folder = Path(process.options.sessions)
+    before = set(folder.glob("*.jsonl"))
+    write_unbegun(folder, disk.memory)
+    return next(iter(set(folder.glob("*.jsonl")) - before), None)
+
+
+def _from_first_touch(published: Sequence[Published]) -> list[Published]:
+    """Return what was published from the first touch on, with which a recording begins."""
+    return [*dropwhile(lambda each: not isinstance(each.event, TouchPlayed), published)]
 
 
 def _check_lost(process: Process, missing: list[Published], most: float) -> None:

@@ -15,7 +15,6 @@ from robojam.app.supervisor import ControlMonitor, EngineProgram
 from robojam.config.options import Options
 from robojam.engine.takes import Resumed
 from robojam.jam.events import ControlChanged
-from support.simulator.invariants import MOST_LOST
 from support.simulator.network import ENGINE, LOOPBACK, Address, Network
 from support.simulator.process import Process
 from support.simulator.world import World
@@ -30,6 +29,8 @@ _LEAST: Final = 0.001
 _FAILING: Final = 0.1
 #: Deaths within so many seconds after which it gives up, or waits for as long.
 _DEATHS, _WITHIN = 3, 30.0
+#: Seconds before a kill from which on the supervisor may not have heard of a control.
+_ON_THE_WAY: Final = 0.010
 #: Seconds until it tries again what could not be started.
 _RETRY: Final = 1.0
 
@@ -125,7 +126,7 @@ class SimulatedSupervisor:
         settings = options.settings() if resumed is None else resumed.jam.settings
         now, before = asdict(settings), asdict(old.engine.live.settings)
         assert old.killed_at is not None
-        since = old.began_at if self._heard_at is None else old.killed_at - MOST_LOST
+        since = old.began_at if self._heard_at is None else old.killed_at - _ON_THE_WAY
         since -= self._world.stalled_between(since, old.killed_at)
         lost = {
             each.event.name
