@@ -412,7 +412,7 @@ def _rhythm_distances(phrases: Sequence[Phrase], rhythms: tuple[Remembered, ...]
         if len(times) <= INTERVALS:
             continue
         intervals = np.log(np.maximum(np.diff(times), 0.01))
-        # Not sliding_window_view: it adds and removes names of the interpreter, whose table grows.
+        # Not sliding_window_view: it has the interpreter add names to its table, which grows.
         starts = np.arange(len(intervals) - INTERVALS + 1)
         windows = intervals[starts[:, None] + np.arange(INTERVALS)]
         difference = windows[:, None] - vectors

@@ -14,6 +14,7 @@ import os
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -168,8 +169,10 @@ def _write_unbegun(recordings: Path, lines: list[bytes]) -> None:
                 continue
         recordings.mkdir(parents=True, exist_ok=True)
         # That of the take before may have been closed later: this one is the newest.
-        written = max(map(_changed, recordings.glob("*.jsonl")), default=0.0)
-        at = max(started.timestamp() + whole.duration, written + 1e-3)
+        others = (other for other in recordings.glob("*.jsonl") if other != path)
+        written = max(map(_changed, others), default=0.0)
+        ended = min(started.timestamp() + whole.duration, time.time())
+        at = max(ended, written + 1e-3)
         path.write_bytes(b"".join(lines))
         os.utime(path, (at, at))
         return

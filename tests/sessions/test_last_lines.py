@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -14,11 +15,15 @@ from support import ROOT
 from support.recorder import HEADER, touch
 
 from robojam.sessions import last_lines, session
-from robojam.sessions.last_lines import MAX_LEFT, PART, LastLines, complete
+from robojam.sessions.last_lines import MAX_LEFT, PART, LastLines, complete, write_unbegun
+from robojam.sessions.library import newest
 from robojam.sessions.recorder import Before, Recorder
 from robojam.sessions.session import EndEvent, SetEvent, TouchEvent
 
 FIRST = session.encode_header(HEADER)
+OTHER = msgspec.structs.replace(HEADER, seed=2)
+NAME = "2026-11-20T10-30-00"
+STARTED = datetime.fromisoformat(HEADER.started).timestamp()
 posix = pytest.mark.skipif(os.name == "nt", reason="another way to know that a program ended")
 
 
@@ -95,7 +100,7 @@ def test_disk_that_was_stuck_for_longer_than_there_is_room_leaves_a_gap_that_sta
 
 def test_others_are_left_alone(path: Path, memory: Path) -> None:
     left(memory, LINES)
-    other = session.encode_header(msgspec.structs.replace(HEADER, seed=2))
+    other = session.encode_header(OTHER)
     changed = [*LINES[:5], line(1.2), *LINES[5:8]]
     for data in (b"", FIRST[:-1], other, file_of(LINES[:5], other), file_of(changed)):
         assert completed(path, memory, data) == data
@@ -123,7 +128,7 @@ def test_recording_of_a_program_that_runs_is_left_alone(path: Path, memory: Path
 
 
 def test_next_recording_has_lines_of_its_own(path: Path, memory: Path) -> None:
-    second = session.encode_header(msgspec.structs.replace(HEADER, seed=2))
+    second = session.encode_header(OTHER)
     lines = LastLines(memory.parent, memory)
     for header in (FIRST, second):
         lines.begin(header)
@@ -323,3 +328,62 @@ def whole(lines: Iterator[str] | list[str]) -> Iterator[float]:
     for each in lines:
         if each.endswith("\n"):
             yield float(each)
+
+
+# -- recordings that were not begun ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [None, 0, 10, len(FIRST) - 1])
+def test_recording_that_was_not_begun_is_written(
+    tmp_path: Path, memory: Path, size: int | None
+) -> None:
+    left(memory, LINES)
+    path = tmp_path / f"{NAME}.jsonl"
+    if size is not None:  # its first line was torn
+        path.write_bytes(FIRST[:size])
+    assert newest(tmp_path, 0.0, memory=memory) == path
+    assert path.read_bytes() == file_of(LINES)
+    assert path.stat().st_mtime == pytest.approx(STARTED + 9.75)
+    write_unbegun(tmp_path, memory)
+    assert [*tmp_path.glob("*.jsonl")] == [path]
+
+
+def test_recording_of_the_same_second_stays_and_the_other_is_the_newest(
+    tmp_path: Path, memory: Path
+) -> None:
+    before = tmp_path / f"{NAME}.jsonl"
+    before.write_bytes(file_of(LINES, session.encode_header(OTHER)))
+    left(memory, LINES[:1])
+    path = tmp_path / f"{NAME}-2.jsonl"
+    assert newest(tmp_path, 0.0, memory=memory) == path
+    assert path.read_bytes() == file_of(LINES[:1])
+    assert before.read_bytes() == file_of(LINES, session.encode_header(OTHER))
+
+
+def test_nothing_is_written_that_has_no_touch_or_is_of_elsewhere(
+    tmp_path: Path, memory: Path
+) -> None:
+    control = session.encode(SetEvent(0.0, {"mode": "duet"}))
+    resuming = session.encode_header(msgspec.structs.replace(HEADER, resumes="0.jsonl"))
+    left(memory, [control])
+    left(memory, LINES, resuming)
+    left(memory, LINES, last=LINES[0])  # without its beginning
+    (tmp_path / "elsewhere").mkdir()
+    write_unbegun(tmp_path, memory)
+    left(memory, LINES)
+    write_unbegun(tmp_path / "elsewhere", memory)
+    assert not [*tmp_path.rglob("*.jsonl")]
+    begun = tmp_path / f"{NAME}.jsonl"
+    begun.write_bytes(FIRST)  # which is completed by who goes on from it
+    write_unbegun(tmp_path, memory)
+    assert begun.read_bytes() == FIRST
+
+
+def test_folder_with_too_long_a_name_has_no_recordings(tmp_path: Path, memory: Path) -> None:
+    long = Path("/", *(["x" * 250] * 40))
+    lines = LastLines(long, memory)
+    lines.begin(FIRST)
+    lines.put(LINES[0])
+    lines.leave()
+    write_unbegun(long, memory)
+    assert completed(tmp_path / "a.jsonl", memory, FIRST) == file_of(LINES[:1])

@@ -109,7 +109,9 @@ class SteppedRecorder(Recorder):
     def begin(self, header: Header, before: Before | None = None) -> None:
         if self.takes:
             self.takes[-1].closed_at = self._disk.world.now
-        self.takes.append(Take(self._tape_length(), events_before(header, before)))
+        self.takes.append(
+            Take(self._tape_length(), events_before(header, before), encode_header(header))
+        )
         super().begin(header, before)
         self._plan()
 
@@ -189,11 +191,12 @@ def fingers_down(events: Iterable[SessionEvent]) -> set[tuple[str, int]]:
 class Take:
     """Recording of one take: `paths` of its files, and the part of the tape that it is to hold.
 
-    before: the events that it begins with. closed_at: when the next one began.
+    before: the events that it begins with; header: its first line. closed_at: when the next one
+    began.
     """
 
-    def __init__(self, begin: int, before: tuple[SessionEvent, ...]) -> None:
-        self.begin, self.before = begin, before
+    def __init__(self, begin: int, before: tuple[SessionEvent, ...], header: bytes) -> None:
+        self.begin, self.before, self.header = begin, before, header
         self.end: int | None = None
         self.closed_at: float | None = None
         self.file: RecordingFile | None = None

@@ -270,10 +270,10 @@ def _check_recording(
     expected = list(take.before) + [_recorded(each) for each in published]
     touches = sum(isinstance(each, TouchEvent) for each in expected)
     path = next(reversed(take.paths), None)
-    if path is not None and process.killed_at is not None:
-        complete(path, path.read_bytes(), disk.memory)
-    elif process.killed_at is not None:
-        path = _unbegun(process, disk)
+    if process.killed_at is not None:
+        path = path or _unbegun(process, disk, take)
+        if path is not None:
+            complete(path, path.read_bytes(), disk.memory)
     session = None if path is None else _read(path, is_cut=process.killed_at is not None)
     was_well = not disk.troubles
     if session is None:
@@ -324,12 +324,15 @@ def check_goes_on(old: Process, events: Sequence[SessionEvent]) -> None:
     _check_lost(old, published[len(published) - max(0, missing) :], MOST_LOST)
 
 
-def _unbegun(process: Process, disk: Disk) -> Path | None:
+def _unbegun(process: Process, disk: Disk, take: Take) -> Path | None:
     """Return the recording that a killed engine had not begun, if something is left of it."""
     folder = Path(process.options.sessions)
-    before = set(folder.glob("*.jsonl"))
     write_unbegun(folder, disk.memory)
-    return next(iter(set(folder.glob("*.jsonl")) - before), None)
+    for path in folder.glob("*.jsonl"):
+        with path.open("rb") as file:
+            if file.readline() == take.header:
+                return path
+    return None
 
 
 def _from_first_touch(published: Sequence[Published]) -> list[Published]:
