@@ -27,7 +27,7 @@ from _output import argument_parser, print_and_save
 from _own_player import RunningEngine, running_engine
 from killed import kill
 from simulator import simulate
-from soak import drift
+from soak import drift, growth, memory_of
 
 from robojam.sessions.session import read
 from robojam.wire import osc
@@ -89,12 +89,12 @@ def play(seconds: float) -> dict[str, Any]:
         players = _Players(engine)
         settled = min(_SETTLED, seconds / 2)
         players.play(settled)
-        before = _resident(engine.process.pid), _descriptors(engine.process.pid)
+        before = memory_of(engine.process.pid), _descriptors(engine.process.pid)
         (path,) = engine.sessions.glob("*.jsonl")
         players.play(seconds - settled)
         players.listen(_SILENCE)
         stuck = sum(who.startswith("human") for who, _ in players.down)
-        after = _resident(engine.process.pid), _descriptors(engine.process.pid)
+        after = memory_of(engine.process.pid), _descriptors(engine.process.pid)
         engine.process.send_signal(signal.SIGTERM)
         engine.process.wait(60)
         players.listen(0.5)
@@ -104,7 +104,7 @@ def play(seconds: float) -> dict[str, Any]:
         "players": _PLAYERS,
         "touches sent": players.sent,
         "touches played by the machine": players.played,
-        "growth of memory, MB": round(after[0] - before[0], 2),
+        **growth(before[0], after[0]),
         "descriptors, before and after": [before[1], after[1]],
         "greatest error from touch to touch, s": drift(list(session.events)),
         "stuck fingers": stuck + len(players.down),
@@ -180,13 +180,6 @@ class _Players:
         finger = parts[2], int(message.args[0])
         (self.down.discard if parts[3] == "up" else self.down.add)(finger)
         self.played += parts[2].startswith("ai") and parts[3] != "up"
-
-
-def _resident(process: int) -> float:
-    """Return the resident memory of a process in MB."""
-    text = Path(f"/proc/{process}/status").read_text()
-    found = re.search(r"VmRSS:\s+(\d+)", text)
-    return int(found[1]) / 1e3 if found else float("nan")
 
 
 def _descriptors(process: int) -> int:

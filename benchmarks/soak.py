@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import cycle
@@ -145,7 +146,7 @@ def play(jam: SimulatedJam, seconds: float, players: int) -> dict[str, Any]:
     due = [(rng.random() * players, number) for number in range(players)]
     heapq.heapify(due)
     settled = min(SETTLED, seconds / 2)
-    memory: list[float] = []
+    memory: list[tuple[float, float]] = []
     descriptors: list[int] = []
     look_at, change_at = settled, 0.0
     while jam.now < seconds:
@@ -154,18 +155,26 @@ def play(jam: SimulatedJam, seconds: float, players: int) -> dict[str, Any]:
             jam.send("/robojam/mode", "s", next(modes))
         if jam.now >= look_at:
             look_at += 3600.0
-            memory.append(resident())
+            memory.append(memory_of())
             descriptors.append(count_descriptors())
-            print(f"{jam.now:.0f} s: {memory[-1]:.2f} MB", file=sys.stderr, flush=True)
+            print(f"{jam.now:.0f} s: {memory[-1][0]:.2f} MB", file=sys.stderr, flush=True)
         at, number = heapq.heappop(due)
         jam.wait(max(0.0, at - jam.now))
         heapq.heappush(due, (at + humans[number].play(), number))
     jam.wait(SILENCE)
     return {
-        f"memory after {settled:.0f} s, MB": round(memory[0], 2),
-        "memory each hour, MB": [round(each, 2) for each in memory[1:]],
-        "growth of memory, MB": round(resident() - memory[0], 2),
+        f"memory after {settled:.0f} s, MB": round(memory[0][0], 2),
+        "memory each hour, MB": [round(own, 2) for own, _ in memory[1:]],
+        **growth(memory[0], memory_of()),
         "descriptors, before and after": [descriptors[0], count_descriptors()],
+    }
+
+
+def growth(before: tuple[float, float], after: tuple[float, float]) -> dict[str, float]:
+    """Return by how much memory has grown, of `memory_of`."""
+    return {
+        "growth of memory, MB": round(after[0] - before[0], 2),
+        "the same with pages of files, MB": round(after[1] - before[1], 2),
     }
 
 
@@ -177,15 +186,20 @@ def count_descriptors() -> int:
         return 0
 
 
-def resident() -> float:
-    """Return the resident memory of this process in MB, or NaN if the system does not say."""
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmRSS"):
-                return int(line.split()[1]) / 1e3
-    except OSError:
-        pass
-    return math.nan
+def memory_of(process: int | str = "self") -> tuple[float, float]:
+    """Return the memory of a process in MB: its own, and with the pages of files that it has.
+
+    Pages of libraries are the system's: they come when code is first run, and may go again. NaN
+    if the system does not say.
+    """
+    sizes: dict[str, float] = {}
+    with suppress(OSError):
+        for line in Path(f"/proc/{process}/status").read_text().splitlines():
+            name, _, rest = line.partition(":")
+            if name.startswith(("Rss", "VmRSS")):
+                sizes[name] = int(rest.split()[0]) / 1e3
+    own = sizes.get("RssAnon", math.nan) + sizes.get("RssShmem", math.nan)
+    return own, sizes.get("VmRSS", math.nan)
 
 
 def main() -> None:
