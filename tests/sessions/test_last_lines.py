@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -276,6 +277,7 @@ STUCK = """
 import sys, threading, time
 from io import FileIO
 from pathlib import Path
+from typing import Any
 from robojam.sessions.recorder import Recorder
 from support.recorder import HEADER, touch
 
@@ -387,3 +389,58 @@ def test_folder_with_too_long_a_name_has_no_recordings(tmp_path: Path, memory: P
     lines.leave()
     write_unbegun(long, memory)
     assert completed(tmp_path / "a.jsonl", memory, FIRST) == file_of(LINES[:1])
+
+
+class Steps:
+    """Memory that is copied after each write to it, as a kill would leave it just then."""
+
+    def __init__(self, memory: Any, whole: Any, seen: list[bytes]) -> None:
+        self.memory, self.whole, self.seen = memory, whole, seen
+
+    def __setitem__(self, place: Any, value: Any) -> None:
+        if isinstance(place, slice) and len(value) > 1:  # a kill in the middle of it
+            half = place.start + len(value) // 2
+            self.memory[place.start : half] = value[: len(value) // 2]
+            self.seen.append(bytes(self.whole))
+        self.memory[place] = value
+        self.seen.append(bytes(self.whole))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.memory, name)
+
+
+def test_kill_between_any_two_writes_leaves_what_was_put_or_nothing_wrong(
+    path: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(last_lines, "PART", 1024)
+    monkeypatch.setattr(last_lines, "_SIZE", last_lines._START + 2 * 1024)
+    other = session.encode_header(OTHER)
+    lines = LastLines(memory.parent, memory)
+    seen: list[bytes] = []
+    whole = lines._memory
+    lines._memory = Steps(whole, whole, seen)  # type: ignore[assignment]
+    lines._numbers = Steps(lines._numbers, whole, seen)  # type: ignore[assignment]
+    left_at: list[tuple[bytes, int, bytes]] = []  # header, lines that were put, memory
+    for header in (FIRST, other):
+        for number in range(len(LINES) + 1):
+            if number:
+                lines.put(LINES[number - 1])
+            else:
+                lines.begin(header)
+            # While a line is put, those before it stand.
+            left_at += [(header, max(0, number - 1), each) for each in seen]
+            seen.clear()
+    lines.leave()
+    room = 1024 // len(LINES[0]) - 2
+    for name in memory.iterdir():
+        name.unlink()
+    for header, put, left_memory in left_at:
+        for written in {max(0, put - room // 2), max(0, put - 1), put}:
+            (memory / "a.lines").write_bytes(left_memory)
+            data = file_of(LINES[:written], header)
+            made = completed(path, memory, data)
+            is_begun = put > 0 or made != data
+            assert not is_begun or made in (
+                file_of(LINES[:put], header),
+                file_of(LINES[: put + 1], header),
+            )
