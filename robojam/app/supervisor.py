@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from robojam.config.options import Options
 from robojam.controls import CONTROLS, SETTINGS
 from robojam.jam.modes import MODES
 from robojam.ports.udp import Endpoint
+from robojam.sessions.last_lines import header_left_by
 from robojam.sessions.library import newest
 from robojam.system.call_queue import CallQueue
 from robojam.system.child_process import NO_DISPLAY, ChildProcess, termination_signals
@@ -291,7 +292,7 @@ class EngineProgram:
         name: str = "the engine",
         arguments: Sequence[str] = (),
         stays: bool = False,
-        began: float | None = None,
+        others: Collection[str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start the engine at the first call of `advance`.
@@ -299,8 +300,8 @@ class EngineProgram:
         call makes a call on the thread of `advance`. env is added to the environment, and
         arguments are added to the command at its first start. stays: it is started again also
         where it was asked to end, and after a wait where it has died too often; what it
-        prints is not shown. launch starts the process. Recordings that were written before
-        `began` (s, of the clock; None: now) are of other jams.
+        prints is not shown. launch starts the process. others are the names of recordings of
+        other jams; None: of those that are there now.
         """
         self.monitor, self.status = monitor, None
         self._call, self._name, self._stays = call, name, stays
@@ -308,7 +309,9 @@ class EngineProgram:
         self._env, self._arguments = os.environ | env, list(arguments)
         self._engine: ChildProcess | None = None
         self._clock, self._deaths = clock, _Deaths(clock)
-        self._began = time.time() if began is None else began
+        if others is None:  # by their names: a clock may be set back
+            others = {path.name for path in Path(monitor.options.sessions).glob("*.jsonl")}
+        self._others = others
         self._resumed_at = -math.inf
         self._again = self._was_killed = False  # an engine has died, of a kill
         self._start_at = -math.inf  # when the engine is to be started; infinity: it runs
@@ -361,7 +364,8 @@ class EngineProgram:
         failed = not self._was_killed and self._clock() - self._resumed_at < _SOON
         if not self._again or not options.record or failed:
             return None
-        return newest(Path(options.sessions), self._began)
+        header = b"" if self._engine is None else header_left_by(self._engine.pid)
+        return newest(Path(options.sessions), others=self._others, header=header)
 
     def _ended(self, status: int) -> None:
         if self._ends:

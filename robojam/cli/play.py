@@ -120,7 +120,7 @@ def serve(
         last = resume == "last"
         recording = None if resume is None else Path(resume)
         if last:
-            recording = newest(Path(options.sessions), 0.0)
+            recording = newest(Path(options.sessions))
         if again:  # people wait until it is heard again
             raise_priority()
         assembly = assemble.assemble(options, again=again, recording=recording, only_cut=last)

@@ -31,9 +31,13 @@ class GrowingFolder:
     read later.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Read a folder; what is in it already is known."""
-        self._folder = folder
+    def __init__(self, folder: Path, given: str = "") -> None:
+        """Read a folder; what is in it already is known.
+
+        given is the name of a recording that the host has given: an engine that goes on from it
+        may complete it, and records all of it again.
+        """
+        self._folder, self._given = folder, given
         self._read: dict[str, int] = {}
         self._checkpoints: dict[str, tuple[int, int, int]] = {}
         for entry in self._entries():
@@ -54,7 +58,8 @@ class GrowingFolder:
         names = []
         for entry in self._entries():
             if not entry.name.endswith(_CHECKPOINT):
-                names.append(entry.name)
+                if entry.name != self._given:
+                    names.append(entry.name)
                 continue
             with suppress(OSError):
                 version = _version(entry)

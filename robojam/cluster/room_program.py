@@ -146,9 +146,9 @@ class _Room:
             self.monitor, program.calls.put,
             env={GATEWAY: f"{place.port}:{place.secret}:{place.host}"},
             name=f"the engine of room {task.room}", stays=True, arguments=arguments,
-            launch=program.spare.launch, began=0.0,
+            launch=program.spare.launch, others=(),
         )  # fmt: skip
-        self.recordings = GrowingFolder(folder)
+        self.recordings = GrowingFolder(folder, task.resume)
         self.asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.asking.connect(("127.0.0.1", osc))
         self.asking.setblocking(False)

@@ -136,7 +136,7 @@ class RoomServer:
         self._rooms: dict[str, _Room] = {}
         for name in names:
             folder = Path(options.sessions) / name
-            found = newest(folder, 0.0) if resumes else None
+            found = newest(folder) if resumes else None
             self._rooms[name] = _Room(name, folder, options, found)
         self._news, self._say = news, say
         self._expected = len(names) + spares

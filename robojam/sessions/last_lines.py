@@ -15,11 +15,11 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from robojam.sessions import session
 from robojam.sessions.recording_file import candidates
@@ -30,8 +30,10 @@ PART: Final = 256 << 10
 #: on with.
 MAX_LEFT: Final = 32
 #: Numbers of each part, before the parts: its turn (0: none), its size, and whether its second
-#: line follows the first, the header, in the recording.
+#: line follows the first, the header, in the recording. Then: the number of the recording, and
+#: that of the last one whose file was begun.
 _NUMBERS: Final = 3
+_RECORDING, _BEGUN = 2 * _NUMBERS, 2 * _NUMBERS + 1
 #: Where the path of the recordings' folder is, which ends with a zero, and where the parts are.
 _FOLDER, _START = 64, 8192
 _SIZE: Final = _START + 2 * PART
@@ -52,7 +54,7 @@ class LastLines:
         """
         folder = _own_folder() if folder is None else folder
         _remove_oldest(folder)
-        descriptor, name = tempfile.mkstemp(suffix=_SUFFIX, dir=folder)
+        descriptor, name = tempfile.mkstemp(_SUFFIX, f"{os.getpid()}-", folder)
         self._path, self._descriptor = Path(name), descriptor
         try:
             _lock(descriptor, wait=True)
@@ -66,11 +68,12 @@ class LastLines:
             with suppress(OSError):
                 self._path.unlink()
             raise
-        self._numbers = memoryview(self._memory)[: 16 * _NUMBERS].cast("Q")
+        self._numbers = memoryview(self._memory)[:_FOLDER].cast("Q")
         self._header, self._part, self._turn, self._used = b"", 1, 0, PART
 
     def begin(self, header: bytes, last: bytes = b"") -> None:
         """Begin a recording by its first line. last: the last one of those that it has, too."""
+        self._numbers[_RECORDING] += 1
         self._header = header
         self._next_part(last, follows=not last)
 
@@ -84,6 +87,10 @@ class LastLines:
         self._memory[start + self._used : start + end] = line
         # A program is killed between two instructions: what is counted is there.
         self._numbers[self._part * _NUMBERS + 1] = self._used = end
+
+    def note_begun(self, number: int) -> None:
+        """Note that the recording of a number, from 1 on, has a file. Any thread may do so."""
+        self._numbers[_BEGUN] = number
 
     def _next_part(self, line: bytes, *, follows: bool) -> None:
         """Go on in the other part, with the header and a line."""
@@ -128,16 +135,25 @@ def complete(path: Path, data: bytes, folder: Path | None = None) -> bytes:
     first, end = data[: data.find(b"\n") + 1], data.rfind(b"\n") + 1
     with suppress(OSError):
         for each in _left(_own_folder() if folder is None else folder):
-            header, lines = _read(each)
-            if not lines or not (header == first or _goes_on(header, path)):
+            left = _read(each)
+            if not left.lines or not (left.header == first or _goes_on(left.header, path)):
                 continue
-            lines = [first if line == header else line for line in lines]
+            lines = [first if line == left.header else line for line in left.lines]
             if (missing := _after(lines, data[:end], data[end:])) is not None:
                 _write(path, end, missing)
                 with suppress(OSError):
                     each.unlink()
                 return data[:end] + missing
     return data
+
+
+def header_left_by(process: int, folder: Path | None = None) -> bytes:
+    """Return the first line of the recording that a killed process wrote; b"": not known."""
+    with suppress(OSError):
+        for each in _left(_own_folder() if folder is None else folder):
+            if each.name.removeprefix(_LEFT).startswith(f"{process}-"):
+                return _read(each).header
+    return b""
 
 
 def write_unbegun(recordings: Path, folder: Path | None = None) -> None:
@@ -147,13 +163,14 @@ def write_unbegun(recordings: Path, folder: Path | None = None) -> None:
     """
     with suppress(OSError):
         for each in _left(_own_folder() if folder is None else folder):
-            header, lines = _read(each, recordings)
-            if lines and lines[0] == header:
+            left = _read(each)
+            is_whole = left.lines and left.lines[0] == left.header
+            if is_whole and not left.begun and left.folder == _name_of(recordings) != b"":
                 with suppress(OSError, ValueError):
-                    _write_unbegun(recordings, lines)
+                    _write_unbegun(recordings, left.lines)
 
 
-def _write_unbegun(recordings: Path, lines: list[bytes]) -> None:
+def _write_unbegun(recordings: Path, lines: Sequence[bytes]) -> None:
     """Write a recording that has all lines, where its file is not begun. Raises OSError."""
     whole = session.parse(b"".join(lines))
     if whole.header.resumes is not None or not any(whole.touches()):
@@ -184,20 +201,25 @@ def _name_of(recordings: Path) -> bytes:
     return name if len(name) < _START - _FOLDER else b""
 
 
-def _read(path: Path, recordings: Path | None = None) -> tuple[bytes, list[bytes]]:
-    """Return a header, and lines of its recording in their order; none where there are none.
+class _Left(NamedTuple):
+    """What a killed program has left: a header, and lines of its recording in their order.
 
-    None, too, of recordings in another folder, if one is given.
+    folder is the name of that of its recordings; begun: the recording has a file.
     """
+
+    header: bytes = b""
+    lines: Sequence[bytes] = ()
+    folder: bytes = b""
+    begun: bool = True
+
+
+def _read(path: Path) -> _Left:
     memory = b""
     with suppress(OSError):
         memory = path.read_bytes()
     if len(memory) != _SIZE:
-        return b"", []
-    name = memory[_FOLDER:_START].rstrip(b"\0")
-    if recordings is not None and (not name or name != _name_of(recordings)):
-        return b"", []
-    numbers = memoryview(memory)[: 16 * _NUMBERS].cast("Q")
+        return _Left()
+    numbers = memoryview(memory)[:_FOLDER].cast("Q")
     header, found = b"", list[bytes]()
     for part in sorted((0, 1), key=lambda part: numbers[part * _NUMBERS]):
         turn, used, follows = numbers[part * _NUMBERS : (part + 1) * _NUMBERS]
@@ -206,7 +228,8 @@ def _read(path: Path, recordings: Path | None = None) -> tuple[bytes, list[bytes
         if turn and lines:
             before = found if lines[0] == header else []
             header, found = lines[0], lines if follows else before + lines[1:]
-    return header, found
+    folder = memory[_FOLDER:_START].rstrip(b"\0")
+    return _Left(header, found, folder, numbers[_RECORDING] == numbers[_BEGUN])
 
 
 def _goes_on(header: bytes, path: Path) -> bool:
@@ -226,7 +249,7 @@ def _has_begun(path: Path, header: bytes, begins: int) -> bool:
     return False
 
 
-def _after(lines: list[bytes], data: bytes, torn: bytes) -> bytes | None:
+def _after(lines: Sequence[bytes], data: bytes, torn: bytes) -> bytes | None:
     """Return what follows complete lines of a file; None where that is not known.
 
     torn: what the file has after them.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,23 +32,35 @@ CACHE = ".seen.json"
 _STEM = re.compile(r"(.{19})(-[0-9]+)?")
 
 
-def newest(folder: Path, since: float, *, memory: Path | None = None) -> Path | None:
-    """Return the recording that was written last, if that was after since (s, of the clock).
+def newest(
+    folder: Path,
+    *,
+    others: Collection[str] = (),
+    header: bytes = b"",
+    memory: Path | None = None,
+) -> Path | None:
+    """Return the recording of a folder that was written last.
 
-    One that its killed engine had not begun is written first; memory is what `write_unbegun`
-    takes as its folder. Another of which the first line is torn says nothing.
+    Not one of others, which are names. header is its first line, where that is known: times of
+    files say nothing where a clock was set back. One that its killed engine had not begun is
+    written first; memory is the folder of `write_unbegun`. Another of which the first line is
+    torn says nothing.
     """
     write_unbegun(folder, memory)
+    last = None
     with suppress(OSError):
         files = [path for path in folder.glob("*.jsonl") if path.is_file()]  # no pipes
-        found = [(path.stat().st_mtime, path) for path in files]
-        for written, path in sorted(found, reverse=True):
-            if written < since:
-                break
+        found = [(path.stat().st_mtime, path) for path in files if path.name not in others]
+        for _, path in sorted(found, reverse=True):
             with suppress(OSError), path.open("rb") as file:
-                if file.readline(MAX_LINE).endswith(b"\n"):
+                first = file.readline(MAX_LINE)
+                if header and first == header:
                     return path
-    return None
+                if last is None and first.endswith(b"\n"):
+                    last = path
+                    if not header:
+                        break
+    return last
 
 
 class Annotation(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -132,6 +132,7 @@ class Recorder:
         self._overflow_reported = False
         # By the recorder's:
         self._taken = 0
+        self._begins = 0  # recordings
         self._refused = 0
         self._file: RecordingFile | None = None
         self._ended = False  # the file has its end, which may still wait for the disk
@@ -346,6 +347,7 @@ class Recorder:
                     self._report(f"no recording can be written into {item}: {why}")
             case (header, before):
                 self._finish()
+                self._begins += 1
                 sync = self._syncer.request if self._threaded else _no_sync
                 self._file = RecordingFile(
                     self._directory, header, self._report,
@@ -392,6 +394,8 @@ class Recorder:
         if self._file is None:
             return math.inf
         wait = self._file.advance(self._clock())
+        if self._last is not None and self._file.path is not None:
+            self._last.note_begun(self._begins)
         if self._ended and self._file.is_written:
             self._finish()
             return math.inf

@@ -54,6 +54,9 @@ class HostedRoom:
 
     def watch(self, now: float) -> None:
         """Note whether the engine is there, and how much of a core it uses."""
+        if self.link.replaced_after is not None:
+            self.back_in, self.link.replaced_after = self.link.replaced_after, None
+            self.times_away += 1
         if self.link.is_up:
             if self.away_since is not None:
                 if self._has_been_up:

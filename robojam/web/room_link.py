@@ -27,14 +27,16 @@ STATUS: Final = 2.0
 class RoomLink(Protocol):
     """Connection to the engine of a room; lost counts what could not be sent to it.
 
-    on_message is called with what the engine says, on_up before that where it was away; status
-    is the last that it has told.
+    on_message is called with what the engine says, on_up before that where it was away, or is
+    another one; status is the last that it has told. replaced_after is how long (s) the one
+    before had been silent, where that was not noticed; who has seen it sets it to None.
     """
 
     on_message: Callable[[Any], None]
     on_up: Callable[[], None]
     status: dict[str, Any]
     lost: int
+    replaced_after: float | None
 
     @property
     def is_up(self) -> bool:
@@ -85,6 +87,8 @@ class EngineLink:
         self.on_up: Callable[[], None] = lambda: None
         self.status: dict[str, Any] = {}
         self.lost = 0
+        self.replaced_after: float | None = None
+        self._is_another = False  # it has asked for the secret
         self._address, self._osc_port, self._secret = address, osc_port, secret.encode()
         self._heard_at = -math.inf
         self._moved = asyncio.Event()
@@ -146,14 +150,17 @@ class EngineLink:
                 made.close()
 
     def _receive(self, data: bytes) -> None:
-        message = msgspec.msgpack.decode(data)
-        if message == ["secret"]:  # an engine that has taken another's place has not heard it
+        message, now = msgspec.msgpack.decode(data), asyncio.get_running_loop().time()
+        if message == ["secret"]:  # of one that has taken another's place
             if self._transport is not None:
                 self._transport.sendto(self._secret)
+            self._is_another = True
             return
-        was_up = self.is_up
-        self._heard_at = asyncio.get_running_loop().time()
-        if not was_up:
+        if self._is_another and self.is_up:
+            self.replaced_after = now - self._heard_at
+        is_new = self._is_another or not self.is_up
+        self._heard_at, self._is_another = now, False
+        if is_new:
             self.on_up()
         self.on_message(message)
 

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import msgspec
 import pytest
+from support import ROOT
 from support.display import display
 from support.engine import (
     MODEL,
@@ -243,9 +244,12 @@ class Program:
 
     started: ClassVar[list[tuple[str, ...]]] = []
     statuses: ClassVar[dict[str, list[int | OSError]]] = {}
+    pid = -1
+    on_start: Callable[[], object] = lambda: None
 
     def __init__(self, _module: str, name: str, *arguments: str, **_: Any) -> None:
         self.started.append((name, *arguments))
+        type(self).on_start()
         self.status = next(iter(self.statuses[name]), None)
         self.statuses[name] = self.statuses[name][1:]
         if isinstance(self.status, OSError):
@@ -300,16 +304,16 @@ def test_engine_that_died_is_started_again_though_something_is_missing_for_a_whi
     ("status", "goes_on"), [(-11, [False, True, False]), (-9, [False, True, True])]
 )
 def test_engine_that_died_goes_on_from_its_recording_but_not_twice_in_a_row_unless_killed(
-    programs, tmp_path, status, goes_on
+    programs, tmp_path, status, goes_on, monkeypatch
 ):
     programs.statuses["serve"] = [status, status, 0]
     path = tmp_path / "2026-11-29T20-25-05.jsonl"
+    path.with_stem("another").write_text("{}\n")  # of another jam
 
     def find(name: str) -> str:
         return name
 
-    path.write_text("{}\n")
-    os.utime(path, (time.time() + 5, time.time() + 5))
+    monkeypatch.setattr(Program, "on_start", lambda: path.write_text("{}\n"))
     options = Options(osc_in="127.0.0.1:9", sessions=str(tmp_path))
     assert supervisor.jam(options, look=Look(), find=find) == 0
     serves = [arguments for name, *arguments in programs.started if name == "serve"]
@@ -483,6 +487,34 @@ def test_killed_engine_is_restarted_with_the_options_in_force(tmp_path):
     made, differences = regenerate_session(second, model=str(models / "a.safetensors"))
     assert differences == []
     assert first_difference(second, made.events) is None
+
+
+@linux
+def test_jam_goes_on_from_its_last_recording_though_the_clock_was_set_back(
+    tmp_path: Path,
+) -> None:
+    older = tmp_path / "2026-01-01T00-00-00.jsonl"
+    shutil.copy(ROOT / "sessions" / "example.jsonl", older)
+    os.utime(older, (time.time() + 3600, time.time() + 3600))  # another jam's, of the future
+    with jamming(tmp_path, "--threshold", "60") as jam:
+        client = jam.client
+        for take in (1, 2):
+            client.send("/robojam/record", "i", 0)
+            client.send("/robojam/record", "i", 1)
+            client.send("/robojam/down", "iff", 1, 0.25 * take, 0.5)
+            client.send("/robojam/up", "i", 1)
+            wait_for(lambda n=take: len(recordings(tmp_path)) == 1 + n)
+            client.ask(lambda s: s["recording"].endswith("jsonl"))
+        last = Path(client.ask()["recording"])
+        wait_for(lambda: last.read_text().count('"phase":"up"') == 1)
+        os.utime(last, (1e9, 1e9))
+        os.kill(jam.programs()["serve"], signal.SIGKILL)
+        jam.line("robojam: the engine died; starting it again")
+        jam.ready()
+        client.ask(lambda s: s["recording"].endswith("jsonl"))
+        jam.process.send_signal(signal.SIGTERM)
+        assert jam.process.wait(PATIENCE) == 0
+    assert [read(path).header.resumes for path in recordings(tmp_path)].count(last.name) == 1
 
 
 @linux

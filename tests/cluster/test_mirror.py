@@ -44,6 +44,17 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def test_recording_that_the_host_has_given_is_not_sent_back_though_it_is_completed(folders):
+    there, here = folders
+    given, own = there / f"{NAME}.jsonl", there / f"{NAME}-2.jsonl"
+    given.write_bytes(b"a\n")
+    growing, mirror = GrowingFolder(there, given.name), Mirror(here)
+    given.write_bytes(b"a\nb\n")
+    own.write_bytes(b"a\nb\nc\n")
+    pass_on(growing.read(ALL), mirror)
+    assert contents(here) == {own.name: b"a\nb\nc\n"}
+
+
 def test_recording_is_the_same_while_it_grows_is_cut_and_another_follows(folders):
     there, here = folders
     growing, mirror = GrowingFolder(there), Mirror(here)

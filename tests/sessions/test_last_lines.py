@@ -343,7 +343,7 @@ def test_recording_that_was_not_begun_is_written(
     path = tmp_path / f"{NAME}.jsonl"
     if size is not None:  # its first line was torn
         path.write_bytes(FIRST[:size])
-    assert newest(tmp_path, 0.0, memory=memory) == path
+    assert newest(tmp_path, memory=memory) == path
     assert path.read_bytes() == file_of(LINES)
     assert path.stat().st_mtime == pytest.approx(STARTED + 9.75)
     write_unbegun(tmp_path, memory)
@@ -357,7 +357,7 @@ def test_recording_of_the_same_second_stays_and_the_other_is_the_newest(
     before.write_bytes(file_of(LINES, session.encode_header(OTHER)))
     left(memory, LINES[:1])
     path = tmp_path / f"{NAME}-2.jsonl"
-    assert newest(tmp_path, 0.0, memory=memory) == path
+    assert newest(tmp_path, memory=memory) == path
     assert path.read_bytes() == file_of(LINES[:1])
     assert before.read_bytes() == file_of(LINES, session.encode_header(OTHER))
 
@@ -379,6 +379,21 @@ def test_nothing_is_written_that_has_no_touch_or_is_of_elsewhere(
     begun.write_bytes(FIRST)  # which is completed by who goes on from it
     write_unbegun(tmp_path, memory)
     assert begun.read_bytes() == FIRST
+
+
+def test_recording_that_was_begun_and_is_gone_stays_so(tmp_path: Path, memory: Path) -> None:
+    recorder = Recorder(tmp_path, on_trouble=pytest.fail, threaded=False, memory=memory)
+    for _ in range(2):
+        recorder.begin(HEADER)
+        recorder.write(touch(0.0))
+        recorder.step()
+    assert recorder.path is not None
+    recorder.path.unlink()
+    recorder.write(touch(0.5))
+    assert recorder._last is not None
+    recorder._last.leave()
+    assert newest(tmp_path, memory=memory) == tmp_path / f"{NAME}.jsonl"
+    assert len([*tmp_path.glob("*.jsonl")]) == 1
 
 
 def test_folder_with_too_long_a_name_has_no_recordings(tmp_path: Path, memory: Path) -> None:
@@ -404,6 +419,9 @@ class Steps:
             self.seen.append(bytes(self.whole))
         self.memory[place] = value
         self.seen.append(bytes(self.whole))
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.memory[place]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.memory, name)

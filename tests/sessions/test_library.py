@@ -223,17 +223,18 @@ def test_newest_recording_is_the_last_of_those_that_have_a_first_line(tmp_path):
         os.utime(path, (at, at))
         return path
 
-    assert newest(tmp_path, 0.0) is None
-    assert newest(tmp_path / "gone", 0.0) is None
+    assert newest(tmp_path) is None
+    assert newest(tmp_path / "gone") is None
     old = write("b.jsonl", "{}\n", 100.0)
     last = write("a.jsonl", "{}\n{", 200.0)
-    assert newest(tmp_path, 0.0) == last
+    assert newest(tmp_path) == last
     write("c.jsonl", '{"robojam":1', 300.0)  # its engine was killed just then
     write("d.jsonl", "", 400.0)
-    assert newest(tmp_path, 150.0) == last
-    assert newest(tmp_path, 250.0) is None
+    assert newest(tmp_path, others={old.name}) == last
+    assert newest(tmp_path, others={last.name}) == old
+    assert newest(tmp_path, others={last.name, old.name}) is None
     last.unlink()
-    assert newest(tmp_path, 0.0) == old
+    assert newest(tmp_path) == old
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.jsonl")
-    assert newest(tmp_path, 0.0) == old
+    assert newest(tmp_path) == old

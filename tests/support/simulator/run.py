@@ -314,7 +314,7 @@ class Run:
         None where there is no next one.
         """
         self.process, self.disk.torn = None, 0
-        newest_left = newest(Path(self.options.sessions), 0.0, memory=self.disk.memory)
+        newest_left = newest(Path(self.options.sessions), memory=self.disk.memory)
         if self.supervisor is None:
             return self.options, newest_left
         self.supervisor.died()

@@ -61,6 +61,8 @@ class _Endpoint:
 class _Child:
     """Process of an engine, as the supervisor sees it."""
 
+    pid = -1
+
     def __init__(self) -> None:
         self.tell_end: Callable[[int], None] = lambda _: None
 
@@ -82,7 +84,7 @@ class SimulatedSupervisor:
         self.monitor = ControlMonitor(ENGINE, options, find=str, endpoint=self.endpoint)  # type: ignore[arg-type]
         self.program = EngineProgram(
             self.monitor, self._call, env={}, launch=self._launch, stays=self.stays,
-            began=0.0, clock=lambda: world.now,
+            others=(), clock=lambda: world.now,
         )  # fmt: skip
         self.launched: tuple[Options, Path | None] | None = None
         self.failed = 0  # starts, since the last death
