@@ -31,12 +31,12 @@ from _output import argument_parser, print_and_save
 from robojam.config.options import Options
 from robojam.controls import Settings
 from robojam.engine.engine import Engine
-from robojam.engine.model_loader import load, one_thread
+from robojam.engine.model_loader import fill_array_cache, load, one_thread
 from robojam.jam import jam as live
 from robojam.model.file import find
 from robojam.ports.osc_out import make_outputs
 from robojam.sessions.session import TouchEvent, read
-from robojam.system.memory import fill_array_cache, keep_heaps_small
+from robojam.system.memory import keep_heaps_small
 from robojam.touch import is_machine
 from robojam.wire import osc
 

@@ -19,7 +19,7 @@ from robojam.config.options import Options
 from robojam.sessions.library import newest
 from robojam.system.child_process import on_stdin_end, termination_signals
 from robojam.system.log_queue import print_line
-from robojam.system.memory import fill_array_cache, keep_heaps_small
+from robojam.system.memory import keep_heaps_small
 from robojam.system.priority import raise_priority
 from robojam.window import Look
 
@@ -105,6 +105,7 @@ def serve(
     import msgspec
 
     from robojam.app import assemble
+    from robojam.engine.model_loader import fill_array_cache
 
     if encoded is None:
         options = load_options(given, config)

@@ -11,8 +11,6 @@ _HEAPS: Final = 2
 #: Bytes from which on a block is none of a heap, and goes back to the system when it is freed;
 #: and that a heap keeps at its end.
 _LARGE, _KEPT = 512 << 10, 1 << 20
-#: Bytes from which on numpy keeps no array that was freed, and how many of each size below.
-_SMALL, _KEPT_OF_A_SIZE = 1024, 7
 
 
 def keep_heaps_small() -> bool:
@@ -31,15 +29,3 @@ def keep_heaps_small() -> bool:
         set_option = ctypes.CDLL(None).mallopt
         return all(set_option(name, value) for name, value in settings)
     return False
-
-
-def fill_array_cache() -> None:
-    """Have numpy take at once what it keeps of small arrays that were freed, 3.6 MB.
-
-    It keeps up to seven of each size below 1024 bytes (numpy/_core/src/multiarray/alloc.c). A
-    jam has arrays of nearly every size, some of them rarely: it would grow for hours.
-    """
-    import numpy as np
-
-    for size in range(1, _SMALL):
-        [np.empty(size, np.uint8) for _ in range(_KEPT_OF_A_SIZE)]

@@ -79,7 +79,7 @@ def test_large_blocks_are_no_part_of_a_heap_though_some_were_freed():
 GROWN = """
 import ctypes, sys
 import numpy as np
-from robojam.system.memory import fill_array_cache
+from robojam.engine.model_loader import fill_array_cache
 
 class Info(ctypes.Structure):
     names = "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost"
