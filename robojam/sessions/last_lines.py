@@ -34,7 +34,8 @@ MAX_LEFT: Final = 32
 #: that of the last one whose file was begun.
 _NUMBERS: Final = 3
 _RECORDING, _BEGUN = 2 * _NUMBERS, 2 * _NUMBERS + 1
-#: Where the path of the recordings' folder is, which ends with a zero, and where the parts are.
+#: Offsets in bytes of the path of the recordings' folder, which ends with a zero, and of the
+#: parts.
 _FOLDER, _START = 64, 8192
 _SIZE: Final = _START + 2 * PART
 #: Lines before the last one of a file that must be the same here.
@@ -115,7 +116,7 @@ class LastLines:
             self._path.unlink()
 
     def leave(self) -> None:
-        """Let go of the memory and leave it, as the system does when the program is killed."""
+        """Close the memory and keep its file, as the system does when the program is killed."""
         self._numbers.release()
         self._memory.close()
         os.close(self._descriptor)
@@ -202,7 +203,7 @@ def _name_of(recordings: Path) -> bytes:
 
 
 class _Left(NamedTuple):
-    """What a killed program has left: a header, and lines of its recording in their order.
+    """Memory of a killed program: a header, and lines of its recording in their order.
 
     folder is the name of that of its recordings; begun: the recording has a file.
     """

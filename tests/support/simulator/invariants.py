@@ -207,7 +207,7 @@ def check_keyboard(process: Process) -> None:
 
 
 def check_pads(process: Process, heard: Sequence[tuple[Any, ...]]) -> None:
-    """What pages are shown was played, in this order, and none of it twice."""
+    """Check that pages are shown what was played, in this order, and none of it twice."""
     played = iter(process.tape.touches())
     for who, letter, finger, x, y, dt in heard:
         shown = who, letter, finger, x, y, dt

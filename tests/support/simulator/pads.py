@@ -23,7 +23,7 @@ from support.simulator.musicians import PLACES, Serial
 from support.simulator.network import Address, SimulatedSocket
 from support.simulator.world import World
 
-#: Where the engine waits for what serves the pages, and its secret.
+#: Address at which the engine waits for the pages' server, and its secret.
 ENGINE: Final[Address] = ("127.0.0.1", 4800)
 SECRET: Final = "a secret"
 #: Seconds of a datagram on its way; of a page's message, at least and more on average; from one
@@ -64,7 +64,7 @@ class PadSocket:
 
 
 class PadServer:
-    """What serves the pages, and dies now and then. `heard` are the touches it was sent."""
+    """Server of the pages, which dies now and then. `heard` are the touches it was sent."""
 
     def __init__(self, world: World, random: Random) -> None:
         self.socket: PadSocket | None = None  # that of the engine that listens now
@@ -212,7 +212,7 @@ class Page:
         self._rest(self._connection)
 
     def _close(self) -> None:
-        """End the connection: the server is told at once."""
+        """End the connection: the server notices at once."""
         room, visitor = self.server.room, self.visitor
         if room is not None and visitor is not None:
             room.leave(visitor)
